@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every subcommand of `aot` shares. A subcommand is one file with `void add_<name>(Subcommand&)` and a line in subcommands.def.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "aot/core/options.h"
+
+namespace aot {
+
+/// The general flags, allowed on both sides of the subcommand.
+struct GeneralOptions {
+  bool verbose = false;
+  bool quiet = false;
+  bool json = false;
+  int64_t seed = -1;  // -1: a fresh one, printed
+  int64_t threads = 0;  // 0: all
+  std::string device = "auto";
+};
+
+void describe(Fields& fields, GeneralOptions& options);
+
+/// One subcommand as it registers itself.
+struct Subcommand {
+  CLI::App& app;            // its own parser: add flags, positionals, nested subcommands, and set `callback`
+  GeneralOptions& general;  // filled in when the callback runs
+};
+
+/// Parses `config` (when not empty), environment and flags into `fields`, in that order of strength. Call first in a callback.
+void resolve(Fields& fields, const std::string& config_path = "");
+
+/// Adds help text with examples first.
+void set_examples(CLI::App& app, const std::string& examples);
+
+}  // namespace aot

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writing files so that a crash or a full disk leaves the old one or the new one, never half of one.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "aot/io/sha256.h"
+
+namespace aot {
+
+/// A new file, written with raw descriptors: short writes and EINTR handled, SHA-256 taken on the way.
+/// Every failure throws FileError with exit 4, naming bytes needed and free when the disk is full.
+class OutputFile {
+ public:
+  /// Creates `path`; it must not exist.
+  explicit OutputFile(const std::string& path);
+  ~OutputFile();  // closes; a file that was not finished is removed
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+
+  void write(const void* data, size_t bytes);
+  void write(std::string_view text) { write(text.data(), text.size()); }
+  [[nodiscard]] uint64_t bytes() const { return bytes_; }
+  /// fsync, close. Returns the SHA-256 of the content.
+  std::string finish();
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+  uint64_t bytes_ = 0;
+  Sha256 digest_;
+};
+
+/// Replaces or creates `path` with `text`: temporary in the same folder, fsync, rename, fsync of the folder.
+void write_file_atomically(const std::string& path, std::string_view text);
+void sync_folder(const std::string& folder);
+/// mkdir -p. Throws FileError (exit 4), also when something that is no folder is in the way.
+void make_folders(const std::string& folder);
+
+}  // namespace aot

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Flat configuration files: `key = value` lines in TOML, scanned for size and depth before toml++ sees them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace aot {
+
+/// A setting's value as a configuration file, a flag or an options struct holds it.
+using Value = std::variant<bool, int64_t, double, std::string>;
+
+struct TomlEntry {
+  std::string key;  // `a.b` for key b of table a
+  Value value;
+  int64_t line = 0;
+};
+
+/// The entries of a TOML document in order of lines. Arrays, dates and nested tables' contents are accepted only as scalars under dotted keys.
+///   Throws FileError (exit 2: a configuration is usage) with line and column on bad syntax, a key set twice, a value that is no scalar,
+///   more than 1 MiB, nesting deeper than 64, invalid UTF-8 or NUL.
+std::vector<TomlEntry> parse_toml(std::string_view text, const std::string& path);
+
+/// `value` as TOML writes it, e.g. `"a\"b"`, `0.001`, `true`. A double always reads back as the same double.
+std::string toml_text(const Value& value);
+
+}  // namespace aot

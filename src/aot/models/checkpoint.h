@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// A model on disk: config.json, model.safetensors, tokenizer.json, and the manifest that vouches for them (docs/models.md).
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "aot/core/atomic.h"
+#include "aot/models/language.h"
+
+namespace aot {
+
+/// The checkpoint that `path` means: a checkpoint folder itself, or of a run folder checkpoints/best when there is one, else checkpoints/last.
+std::string find_checkpoint(const std::string& path, bool prefer_best = true);
+
+/// Writes config.json and model.safetensors into a folder in the making.
+void save_model(AtomicFolder& folder, const LanguageModel& model);
+
+/// Reads the options alone.
+LanguageOptions read_model_options(const std::string& checkpoint);
+
+/// Loads a model; the manifest is checked when there is one (a folder without is accepted only with `config.json` and is noted).
+/// Throws FileError: `missing tensor`, `unexpected tensor`, `model needs`, `non-finite value`, `digest mismatch`.
+std::unique_ptr<LanguageModel> load_model(const std::string& checkpoint);
+
+}  // namespace aot

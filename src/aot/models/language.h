@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// The language model: token embedding, a stack of blocks around one kind of mixer, final norm, head. Assembled from options; presets are
+// named sets of them (configs/, docs/models.md).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "aot/core/options.h"
+#include "aot/core/parameters.h"
+#include "aot/mixers/mixer.h"
+
+namespace aot {
+
+enum class BlockKind { attention_only, gpt2 };       // z + eta mix(norm z);  the same, then z + W_2 gelu(W_1 norm z) of width 4 D
+enum class Position { none, learned, sincos };       // added to the embedding
+enum class NormKind { none, layer, rms };
+enum class StepSize { fixed, scalar, channel };      // eta: a constant, one learnt number per layer, one per channel
+
+/// Everything that decides the shape of a language model. Defaults are `aot-mssa-tiny`'s.
+struct LanguageOptions {
+  std::string mixer = "mssa";
+  BlockKind block = BlockKind::attention_only;
+  int64_t width = 256;
+  int64_t layers = 6;
+  int64_t heads = 8;
+  int64_t head_dim = 0;  // 0: width / heads
+  int64_t context = 64;
+  int64_t vocab_size = 0;  // set from the tokenizer; the paper's presets pad it
+  Position position = Position::none;
+  bool rotary = true;
+  Output output = Output::untied;
+  Gate gate = Gate::none;
+  NormKind norm = NormKind::layer;
+  bool bias = false;
+  StepSize step_size = StepSize::fixed;
+  double step_init = 1;
+  bool tie_embeddings = true;
+  double dropout = 0;
+};
+
+void describe(Fields& fields, LanguageOptions& options);
+
+/// `options` with `head_dim` filled in; throws UsageError with both numbers when the settings do not fit together.
+LanguageOptions resolved(LanguageOptions options);
+
+/// States of all layers of one decoding batch.
+struct LanguageState {
+  std::vector<std::unique_ptr<DecodeState>> layers;
+  int64_t max_tokens = 0;
+
+  [[nodiscard]] int64_t tokens() const { return layers.empty() ? 0 : layers.front()->tokens(); }
+  [[nodiscard]] int64_t bytes() const;
+  void truncate(int64_t tokens);
+};
+
+/// Optional inputs of a forward pass.
+struct LanguageInput {
+  at::Tensor key_mask;      // (B, T) bool, true = real token; undefined when all are
+  bool training = false;    // dropout on
+  uint64_t dropout_seed = 0;
+  const Taps* taps = nullptr;
+};
+
+class LanguageModel {
+ public:
+  /// Weights are drawn from `seed`: N(0, 0.02), output projections N(0, 0.02 / sqrt(2 L)), norms 1, biases 0.
+  LanguageModel(const LanguageOptions& options, uint64_t seed);
+
+  [[nodiscard]] const LanguageOptions& options() const { return options_; }
+  /// All parameters under their names in model.safetensors; a tied head is listed once, as "embedding".
+  [[nodiscard]] Parameters parameters() const;
+  void to(at::Device device, at::ScalarType dtype);
+
+  /// Tokens after the final norm (B, T, D). ids (B, T) int64, T <= context. Differentiable in the parameters.
+  [[nodiscard]] at::Tensor hidden(const at::Tensor& ids, const LanguageInput& input = {}) const;
+  /// Head of `hidden`: (..., D) -> (..., V).
+  [[nodiscard]] at::Tensor logits(const at::Tensor& hidden) const;
+  /// Mean cross-entropy in nats over targets (B, T), -1 ignored; never holds more than a chunk of logits.
+  [[nodiscard]] at::Tensor loss(const at::Tensor& ids, const at::Tensor& targets, const LanguageInput& input = {}) const;
+  /// Cross-entropy of every target (B, T) in nats, 0 where ignored; no gradient.
+  [[nodiscard]] at::Tensor token_losses(const at::Tensor& ids, const at::Tensor& targets) const;
+
+  [[nodiscard]] LanguageState make_state(int64_t batch, int64_t max_tokens) const;
+  /// Logits (B, V) of the last of n >= 1 new tokens ids (B, n) that follow those in `state`. No gradient.
+  [[nodiscard]] at::Tensor step(const at::Tensor& ids, LanguageState& state) const;
+
+ private:
+  struct Layer;
+  [[nodiscard]] at::Tensor embed(const at::Tensor& ids, int64_t first) const;
+  [[nodiscard]] const at::Tensor& head() const { return options_.tie_embeddings ? embedding_ : head_; }
+
+  LanguageOptions options_;
+  at::Tensor embedding_;  // (V, D)
+  at::Tensor position_;   // (context, D) learned; undefined otherwise
+  std::vector<std::shared_ptr<Layer>> layers_;
+  at::Tensor final_norm_, final_norm_bias_;  // (D,)
+  at::Tensor head_;                          // (V, D), undefined when tied
+};
+
+}  // namespace aot
