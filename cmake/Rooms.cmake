@@ -6,7 +6,7 @@
 function(aot_room name)
   cmake_parse_arguments(room "TORCH" "" "USES;LIBRARIES" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp")
-  add_library(aot_${name} STATIC ${sources})
+  add_library(aot_${name} STATIC ${sources} "${CMAKE_SOURCE_DIR}/cmake/empty.cpp")
   target_include_directories(aot_${name} PUBLIC "${CMAKE_SOURCE_DIR}/src")
   target_link_libraries(aot_${name} PUBLIC aot_flags ${room_LIBRARIES})
   foreach(used ${room_USES})

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/ops/dropout.h"
+
+#include <ATen/ops/empty_like.h>
+#include <c10/core/GradMode.h>
+
+namespace aot {
+
+at::Tensor dropout(const at::Tensor& x, double rate, const c10::optional<at::Generator>& generator) {
+  if (rate == 0) return x;
+  TORCH_CHECK_VALUE(generator.has_value(), "dropout: a rate of ", rate, " needs a generator");
+  at::Tensor kept;
+  {
+    const c10::NoGradGuard no_grad;
+    kept = at::empty_like(x).bernoulli_(1 - rate, generator).div_(1 - rate);
+  }
+  return x * kept;
+}
+
+}  // namespace aot
