@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/models/presets.h"
+
+#include "aot/io/error.h"
+
+namespace aot {
+
+std::vector<TomlEntry> preset_entries(std::string_view name) {
+  std::vector<std::string> known;
+  for (const Preset& preset : presets()) {
+    if (preset.name == name) return parse_toml(preset.toml, "preset " + preset.name);
+    known.push_back(preset.name);
+  }
+  const std::string near = nearest_name(name, known);
+  std::string all;
+  for (const std::string& one : known) all += (all.empty() ? "" : ", ") + one;
+  throw UsageError(str("unknown preset '", name, "'", near.empty() ? "" : ", did you mean '" + near + "'?"),
+                   near.empty() ? "known: " + all : "");
+}
+
+void apply_preset(Fields& fields, std::string_view name) {
+  for (const TomlEntry& entry : preset_entries(name))
+    if (Field* field = fields.find(entry.key)) field->set(entry.value, Origin::preset, str("preset ", name, ": ", entry.key));
+}
+
+}  // namespace aot
