@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 
 namespace aot {
@@ -18,11 +19,14 @@ struct Parameter {
 
 using Parameters = std::vector<Parameter>;
 
+/// A float32 leaf that requires grad, drawn from N(0, deviation). With an undefined generator it has a shape but no storage (device
+/// `meta`): so a model can be counted and described without being allocated.
+at::Tensor normal_parameter(at::IntArrayRef shape, double deviation, at::Generator& generator);
+
+/// The same, filled with one value.
+at::Tensor constant_parameter(at::IntArrayRef shape, double value, const at::Generator& generator);
+
 /// Number of learnable scalars.
-inline int64_t parameter_count(const Parameters& parameters) {
-  int64_t count = 0;
-  for (const Parameter& parameter : parameters) count += parameter.value.numel();
-  return count;
-}
+int64_t parameter_count(const Parameters& parameters);
 
 }  // namespace aot
