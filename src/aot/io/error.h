@@ -12,10 +12,10 @@ namespace aot {
 /// Exit codes of the command. A clean stop on signal n ends with 128 + n.
 enum class ExitCode {
   done = 0,
-  failed = 1,      // non-finite training, a failed check, an internal error
-  usage = 2,       // command line, environment, configuration file
-  bad_file = 3,    // an input is missing, damaged or not what it must be
-  io = 4,          // the machine failed us: read or write error, permission, space, memory
+  failed = 1,    // non-finite training, a failed check, an internal error
+  usage = 2,     // command line, environment, configuration file
+  bad_file = 3,  // an input is missing, damaged or not what it must be
+  io = 4,        // the machine failed us: read or write error, permission, space, memory
 };
 
 /// Joins its arguments as streams print them.
@@ -29,7 +29,7 @@ std::string str(const Args&... args) {
 /// The one exception of this project: printed by `main` as `aot: error: PATH: PLACE: PROBLEM; HINT`.
 class Error : public std::runtime_error {
  public:
-  Error(ExitCode code, const std::string& problem, const std::string& hint = "");
+  Error(ExitCode exit_code, const std::string& what_failed, const std::string& what_to_do = "");
   ExitCode code;
   std::string problem, hint;
 };
@@ -37,18 +37,20 @@ class Error : public std::runtime_error {
 /// A command line, environment variable or configuration value that cannot be used.
 class UsageError : public Error {
  public:
-  explicit UsageError(const std::string& problem, const std::string& hint = "") : Error(ExitCode::usage, problem, hint) {}
+  explicit UsageError(const std::string& what_failed, const std::string& what_to_do = "")
+      : Error(ExitCode::usage, what_failed, what_to_do) {}
 };
 
 /// A file that cannot be used. `place` is `byte N`, `line N, column M`, `tensor 'NAME'`, `key 'a.b'`, `record N`, or empty.
 class FileError : public Error {
  public:
-  FileError(const std::string& path, const std::string& place, const std::string& problem, const std::string& hint = "",
-            ExitCode code = ExitCode::bad_file);
+  FileError(const std::string& file, const std::string& where, const std::string& what_failed, const std::string& what_to_do = "",
+            ExitCode exit_code = ExitCode::bad_file);
   std::string path, place;
 };
 
-/// Printable form of untrusted text: control characters and bidirectional overrides as `\x1b`, invalid UTF-8 as `\xff`, at most `limit` bytes.
+/// Printable form of untrusted text: control characters and bidirectional overrides as `\x1b`, invalid UTF-8 as `\xff`, at most `limit`
+/// bytes.
 std::string escaped(std::string_view text, size_t limit = 200);
 
 /// The known name nearest to `name` by edit distance, or empty when none is near.
