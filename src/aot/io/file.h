@@ -19,7 +19,8 @@ class InputFile {
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] uint64_t size() const { return size_; }
-  /// Fills `into` from `offset`. Throws FileError: `changed while being read`, or `read error at byte` (exit 4).
+  /// Fills `into` from `offset`; callers ask only for bytes below `size`. Throws FileError: `changed while being read`, or `read error at
+  /// byte` (exit 4).
   void read_at(uint64_t offset, void* into, size_t bytes) const;
   /// Throws `changed while being read` if size or modification time differ from those at opening.
   void check_unchanged() const;
@@ -34,7 +35,10 @@ class InputFile {
 /// The whole file. Throws FileError as above, and when empty (unless `empty_allowed`) or larger than `limit` bytes.
 std::string read_file(const std::string& path, uint64_t limit, bool empty_allowed = false);
 
-/// "gzip", "zip", "PNG", "ELF", "HTML", "UTF-16" … by the first bytes, or empty: for messages such as `looks like gzip`.
+/// A limit as messages show it: "1 MiB", "64 KiB", "1000 bytes".
+std::string limit_text(uint64_t bytes);
+
+/// "gzip", "PNG", "ELF", "HTML", "UTF-16" and the like by the first bytes, or empty: for messages such as `looks like gzip`.
 std::string_view looks_like(std::string_view start);
 
 }  // namespace aot

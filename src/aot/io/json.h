@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON from outside: size, depth and duplicate keys are checked before nlohmann-json sees the text; numbers keep their sign and range.
+// JSON documents of known, modest size. Large ones (tokenizers, headers) are streamed by io/json_reader.h, which also parses here: it
+// checks size, depth, duplicate keys and the range of numbers, none of which nlohmann-json does.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +16,11 @@ using Json = nlohmann::ordered_json;
 struct JsonLimits {
   size_t bytes = 16u << 20;
   int depth = 64;
+  size_t values = 200'000;  // a parsed value costs about 50 bytes, whatever its text does
 };
 
-/// Parses strictly. Throws FileError with the byte offset: `not valid JSON`, `not valid UTF-8`, `nested deeper than`, `duplicate key`, `larger than`.
+/// Parses strictly. Throws FileError with the byte offset: `not valid JSON`, `not valid UTF-8`, `nested deeper than`, `duplicate key`,
+/// `larger than`.
 Json parse_json(std::string_view text, const std::string& path, const JsonLimits& limits = {});
 
 /// One line without spaces for machines (`indent` -1) or indented; invalid UTF-8 is replaced, NaN and Inf become "nan", "inf", "-inf".

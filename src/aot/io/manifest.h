@@ -31,7 +31,8 @@ std::string manifest_text(const Manifest& manifest);  // with its own digest, ta
 /// `not a plain file name`.
 Manifest read_manifest(const std::string& folder);
 
-/// Checks presence, kind, length and digest of every file. Throws FileError: `missing file`, `manifest says`, `digest mismatch`, `symbolic link`.
+/// Checks presence, kind, length and digest of every file. Throws FileError: `missing file`, `manifest says`, `digest mismatch`, `symbolic
+/// link`.
 void verify_files(const std::string& folder, const Manifest& manifest);
 
 }  // namespace aot

@@ -35,6 +35,8 @@ class OutputFile {
 
 /// Replaces or creates `path` with `text`: temporary in the same folder, fsync, rename, fsync of the folder.
 void write_file_atomically(const std::string& path, std::string_view text);
+/// Throws FileError (exit 4) with both numbers unless the file system of `folder` has `bytes` free.
+void require_free_space(const std::string& folder, uint64_t bytes);
 void sync_folder(const std::string& folder);
 /// mkdir -p. Throws FileError (exit 4), also when something that is no folder is in the way.
 void make_folders(const std::string& folder);

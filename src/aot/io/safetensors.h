@@ -51,6 +51,7 @@ struct TensorData {
 };
 
 /// Writes a new file; digests per tensor and `"format":"pt"` are added to `metadata`. Returns the SHA-256 of the whole file.
-std::string write_safetensors(const std::string& path, const std::vector<TensorData>& tensors, std::map<std::string, std::string> metadata = {});
+std::string write_safetensors(const std::string& path, const std::vector<TensorData>& tensors,
+                              std::map<std::string, std::string> metadata = {});
 
 }  // namespace aot

@@ -19,10 +19,14 @@ struct TomlEntry {
   int64_t line = 0;
 };
 
-/// The entries of a TOML document in order of lines. Arrays, dates and nested tables' contents are accepted only as scalars under dotted keys.
+/// The entries of a TOML document in order of lines. Arrays, dates and nested tables' contents are accepted only as scalars under dotted
+/// keys.
 ///   Throws FileError (exit 2: a configuration is usage) with line and column on bad syntax, a key set twice, a value that is no scalar,
 ///   more than 1 MiB, nesting deeper than 64, invalid UTF-8 or NUL.
 std::vector<TomlEntry> parse_toml(std::string_view text, const std::string& path);
+
+/// Reads and parses a file; one larger than 1 MiB is refused unread.
+std::vector<TomlEntry> read_toml(const std::string& path);
 
 /// `value` as TOML writes it, e.g. `"a\"b"`, `0.001`, `true`. A double always reads back as the same double.
 std::string toml_text(const Value& value);
