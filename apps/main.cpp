@@ -31,7 +31,7 @@ void describe(Fields& fields, GeneralOptions& options) {
 }
 
 void resolve(Fields& fields, const std::string& config_path) {
-  if (!config_path.empty()) fields.set_from(parse_toml(read_file(config_path, 1 << 20), config_path), Origin::file, config_path);
+  if (!config_path.empty()) fields.set_from(read_toml(config_path), Origin::file, config_path);
   fields.set_from_environment();
   fields.set_from_flags();
 }
