@@ -2,6 +2,7 @@
 #include "aot/ops/dropout.h"
 
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/mul.h>
 #include <c10/core/GradMode.h>
 
 namespace aot {
@@ -14,7 +15,7 @@ at::Tensor dropout(const at::Tensor& x, double rate, const c10::optional<at::Gen
     const c10::NoGradGuard no_grad;
     kept = at::empty_like(x).bernoulli_(1 - rate, generator).div_(1 - rate);
   }
-  return x * kept;
+  return at::mul(x, kept);
 }
 
 }  // namespace aot
