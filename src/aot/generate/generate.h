@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Text from a language model: one prompt, read once, and any number of samples that continue it (docs/generate.md).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "aot/data/tokenizer.h"
+#include "aot/generate/sampling.h"
+#include "aot/models/language.h"
+
+namespace aot {
+
+struct GenerateOptions {
+  int64_t tokens = 200;           // at most so many new ones
+  std::vector<std::string> stop;  // the text ends before the first of these
+  int64_t logprobs = 0;           // most probable tokens to tell at each place; 0: none
+  SamplingOptions sampling;
+};
+
+enum class Finish {
+  length,  // as many tokens as asked for
+  stop,    // a stop string
+  end,     // the model ended the document
+};
+
+std::string finish_name(Finish finish);
+
+/// The model's own log-probabilities at one place: of the token taken, and of the best.
+struct PlaceLogprobs {
+  TokenLogprob taken;
+  std::vector<TokenLogprob> best;
+};
+
+struct Sample {
+  std::string text;             // valid UTF-8, without the prompt
+  std::vector<int32_t> tokens;  // all that were drawn, also those of a stop string or the end of the document
+  Finish finish = Finish::length;
+  uint64_t seed = 0;
+  std::vector<PlaceLogprobs> logprobs;  // one per token when asked for
+};
+
+/// Tokens worked through and the time that took.
+struct GenerateSpeed {
+  int64_t prompt_tokens = 0, new_tokens = 0;
+  double prompt_seconds = 0, new_seconds = 0;
+};
+
+/// Continues one prompt with cached decoding, one sample after the other, each a function of (weights, prompt, seed, options) alone.
+/// Past the context the last half of it is kept and read again: with C tokens held, token C + 1 continues the last max(1, C / 2) tokens.
+/// Not for use from two threads.
+class Generator {
+ public:
+  /// Encodes and reads `prompt`, all but its last C tokens being left out. An empty prompt starts from the end-of-text token, else a
+  /// newline, else token 0. Throws what the tokenizer throws. `model` and `tokenizer` must outlive this.
+  Generator(const LanguageModel& model, const Tokenizer& tokenizer, std::string_view prompt);
+
+  /// `on_text` gets the text piece by piece as it becomes certain; joined, the pieces are `Sample::text`.
+  Sample sample(uint64_t seed, const GenerateOptions& options, const std::function<void(std::string_view piece)>& on_text = {});
+
+  /// Tokens of the prompt, and how many of them were left out.
+  [[nodiscard]] int64_t prompt_tokens() const { return prompt_tokens_; }
+  [[nodiscard]] int64_t left_out() const { return prompt_tokens_ - static_cast<int64_t>(prompt_.size()); }
+  [[nodiscard]] const GenerateSpeed& speed() const { return speed_; }
+
+ private:
+  /// Forgets the state and reads `ids`; returns the logits of what follows.
+  at::Tensor read(std::span<const int32_t> ids);
+  /// Brings the state back to the end of the prompt; returns the logits there.
+  at::Tensor rewind();
+
+  const LanguageModel& model_;
+  const Tokenizer& tokenizer_;
+  at::Device device_;
+  std::vector<int32_t> prompt_;
+  int64_t prompt_tokens_ = 0;
+  int64_t known_ = 0;  // ids below this may be drawn: the model's vocabulary may be padded
+  LanguageState state_;
+  at::Tensor prompt_logits_;      // (1, V)
+  bool prompt_in_state_ = false;  // the state still begins with the whole prompt
+  GenerateSpeed speed_;
+};
+
+}  // namespace aot
