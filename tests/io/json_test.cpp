@@ -110,10 +110,10 @@ TEST(JsonReader, WalksAndSkips) {
   EXPECT_NO_THROW(json.finish());
 }
 
-TEST(JsonReader, SkippingIsBoundedInDepthToo) {
-  const std::string text(100'000, '['), path = "x.json";
-  JsonReader json(text, path);
-  expect_error(3, "nested deeper than 64", [&] { json.skip(); });
+TEST(JsonReader, DepthIsCheckedBeforeAnythingElse) {
+  const std::string path = "x.json";
+  for (const std::string start : {"", "{\"a\":", "1 ", "[\"\\\"[\", \"]\""})
+    expect_error(3, "nested deeper than 64", [&] { JsonReader(start + std::string(100'000, '['), path); });
 }
 
 }  // namespace

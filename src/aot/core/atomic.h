@@ -10,7 +10,8 @@
 
 namespace aot {
 
-/// Collects files in PARENT/.tmp-NAME-PID-RANDOM and puts them into place as PARENT/NAME in one rename.
+/// Collects files in PARENT/.tmp-NAME-PID-RANDOM and puts them into place as PARENT/NAME in one rename. Every failure throws FileError
+/// (exit 4).
 class AtomicFolder {
  public:
   AtomicFolder(std::string parent, std::string name);
@@ -29,16 +30,18 @@ class AtomicFolder {
  private:
   std::string parent_, name_, temporary_;
   std::vector<ManifestFile> files_;
-  bool committed_ = false;
+  int descriptor_ = -1;  // of the temporary folder, locked: whoever can lock it too knows that its writer is gone
 };
 
 /// Replaces the relative symbolic link PARENT/LINK -> TARGET atomically.
 void replace_link(const std::string& parent, const std::string& link, const std::string& target);
 
-/// Removes `.tmp-*` folders in `parent` whose writer is gone.
+/// Removes what `.tmp-*` in `parent` was left by writers that are gone. For the start of a program: a `.tmp-*` file of this process is a
+/// leftover of an earlier process with the same number.
 void remove_leftovers(const std::string& parent);
 
-/// Holds FOLDER/.lock for this process, so that two runs never share a folder.
+/// Holds FOLDER/.lock for this process, so that two runs never share a folder. A lock left by a process that is gone is taken over with a
+/// note.
 class FolderLock {
  public:
   /// Throws FileError (exit 4) `in use by process N`.

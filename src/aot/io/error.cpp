@@ -10,12 +10,20 @@
 namespace aot {
 namespace {
 
+constexpr size_t kLineBytes = 288;  // with "aot: error: " in front, a line stays within 300
+
+/// The end of a path says more than its start.
+std::string shown_path(const std::string& path) {
+  constexpr size_t kLimit = 100;
+  return path.size() <= kLimit ? escaped(path) : "..." + escaped(std::string_view(path).substr(path.size() - kLimit));
+}
+
 std::string joined(const std::string& path, const std::string& place, const std::string& problem, const std::string& hint) {
   std::string line;
-  if (!path.empty()) line += escaped(path) + ": ";
-  if (!place.empty()) line += escaped(place) + ": ";
-  line += escaped(problem, 300);
-  if (!hint.empty()) line += "; " + escaped(hint);
+  if (!path.empty()) line += shown_path(path).substr(0, 120) + ": ";
+  if (!place.empty()) line += escaped(place, 80) + ": ";
+  line += escaped(problem, kLineBytes - 3 - line.size());
+  if (!hint.empty() && line.size() + hint.size() + 2 <= kLineBytes) line += "; " + escaped(hint, kLineBytes - 5 - line.size());
   return line;
 }
 

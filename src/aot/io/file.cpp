@@ -4,11 +4,15 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "aot/io/error.h"
+#include "aot/io/sha256.h"
 
 namespace aot {
 namespace {
@@ -95,6 +99,23 @@ std::string read_file(const std::string& path, uint64_t limit, bool empty_allowe
   file.read_at(0, text.data(), text.size());
   file.check_unchanged();
   return text;
+}
+
+std::string file_sha256(const InputFile& file) {
+  std::vector<char> piece(std::min<uint64_t>(file.size(), 1u << 20));
+  Sha256 digest;
+  for (uint64_t at = 0; at < file.size(); at += piece.size()) {
+    const size_t bytes = std::min<uint64_t>(piece.size(), file.size() - at);
+    file.read_at(at, piece.data(), bytes);
+    digest.add(piece.data(), bytes);
+  }
+  file.check_unchanged();
+  return digest.hex();
+}
+
+std::string folder_of(const std::string& path) {
+  const size_t slash = path.find_last_of('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
 }
 
 std::string limit_text(uint64_t bytes) {

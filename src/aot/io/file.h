@@ -35,6 +35,12 @@ class InputFile {
 /// The whole file. Throws FileError as above, and when empty (unless `empty_allowed`) or larger than `limit` bytes.
 std::string read_file(const std::string& path, uint64_t limit, bool empty_allowed = false);
 
+/// SHA-256 of the whole content, read piece by piece.
+std::string file_sha256(const InputFile& file);
+
+/// "a/b" -> "a", "b" -> ".", "/b" -> "/".
+std::string folder_of(const std::string& path);
+
 /// A limit as messages show it: "1 MiB", "64 KiB", "1000 bytes".
 std::string limit_text(uint64_t bytes);
 

@@ -20,15 +20,35 @@ bool whole_text_is(std::string_view text, Number& value) {
   return result.ec == std::errc() && result.ptr == text.data() + text.size();
 }
 
+/// Before anything else, so that depth is what the message says whatever else is wrong.
+void check_depth(std::string_view text, const std::string& path, int max_depth, uint64_t base) {
+  int depth = 0;
+  bool in_text = false;
+  for (size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (in_text) {
+      if (c == '\\') ++at;
+      if (c == '"') in_text = false;
+    } else if (c == '"') {
+      in_text = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > max_depth) throw FileError(path, str("byte ", base + at), str("nested deeper than ", max_depth));
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+}
+
 }  // namespace
 
 JsonReader::JsonReader(std::string_view text, const std::string& path, int max_depth, uint64_t base)
-    : text_(text), path_(path), base_(base), max_depth_(static_cast<size_t>(max_depth)) {
+    : text_(text), path_(path), base_(base) {
   if (const auto found = looks_like(text); !found.empty() && base == 0) throw FileError(path, "", str("looks like ", found, ", need JSON"));
   if (text.substr(0, 3) == "\xef\xbb\xbf")
     throw FileError(path, "", str("not valid JSON at byte ", base, ": starts with a byte order mark"));
   if (const size_t bad = find_invalid_utf8(text); bad != std::string_view::npos)
     throw FileError(path, "", str("not valid UTF-8 at byte ", base + bad));
+  check_depth(text, path, max_depth, base);
 }
 
 void JsonReader::fail(const std::string& problem) const {
@@ -59,7 +79,6 @@ void JsonReader::enter(char bracket) {
   skip_space();
   if (at_ >= text_.size() || text_[at_] != bracket)
     fail(str("need ", bracket == '{' ? "an object" : "an array", " (found ", kind_text(kind()), ")"));
-  if (first_.size() >= max_depth_) fail(str("nested deeper than ", max_depth_));
   ++at_;
   first_.push_back(true);
 }

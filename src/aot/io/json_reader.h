@@ -57,7 +57,6 @@ class JsonReader {
   const std::string& path_;
   uint64_t base_;
   size_t at_ = 0;
-  size_t max_depth_;
   std::vector<bool> first_;  // per open object or array: nothing of it has been read yet
 };
 

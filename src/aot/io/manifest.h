@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "aot/io/json.h"
@@ -30,6 +31,12 @@ std::string manifest_text(const Manifest& manifest);  // with its own digest, ta
 /// Reads FOLDER/manifest.json. Throws FileError: `incomplete checkpoint` when there is none, `manifest is ...`, `newer than`, `bad step`,
 /// `not a plain file name`.
 Manifest read_manifest(const std::string& folder);
+
+/// The same from the text of that file; a folder called step-NUMBER must hold that step.
+Manifest parse_manifest(std::string_view text, const std::string& folder);
+
+/// Whether `name` can only mean a file in the folder itself.
+bool is_plain_file_name(std::string_view name);
 
 /// Checks presence, kind, length and digest of every file. Throws FileError: `missing file`, `manifest says`, `digest mismatch`, `symbolic
 /// link`.

@@ -5,20 +5,17 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <random>
 
 #include "aot/io/error.h"
+#include "aot/io/file.h"
 
 namespace aot {
 namespace {
-
-std::string folder_of(const std::string& path) {
-  const size_t slash = path.find_last_of('/');
-  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
 
 uint64_t free_bytes(const std::string& folder) {
   struct statvfs space = {};
@@ -72,8 +69,12 @@ std::string OutputFile::finish() {
   return digest_.hex();
 }
 
+std::string temporary_path(const std::string& folder, const std::string& name) {
+  return str(folder, "/.tmp-", name, "-", getpid(), "-", std::random_device{}());
+}
+
 void write_file_atomically(const std::string& path, std::string_view text) {
-  const std::string temporary = str(path, ".tmp-", getpid(), "-", std::random_device{}());
+  const std::string temporary = temporary_path(folder_of(path), path.substr(path.find_last_of('/') + 1));
   OutputFile file(temporary);
   file.write(text);
   file.finish();

@@ -33,6 +33,9 @@ class OutputFile {
   Sha256 digest_;
 };
 
+/// FOLDER/.tmp-NAME-PID-RANDOM: what every file or folder in the making is called, so that leftovers can be told.
+std::string temporary_path(const std::string& folder, const std::string& name);
+
 /// Replaces or creates `path` with `text`: temporary in the same folder, fsync, rename, fsync of the folder.
 void write_file_atomically(const std::string& path, std::string_view text);
 /// Throws FileError (exit 4) with both numbers unless the file system of `folder` has `bytes` free.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The safetensors format, strictly: no holes, overlaps or trailing bytes; a SHA-256 per tensor in `__metadata__` when we wrote the file.
+// The safetensors format, strictly: no holes, overlaps or trailing bytes. Files that we write carry a SHA-256 per tensor in `__metadata__`
+// under "sha256.NAME".
 #pragma once
 
 #include <cstdint>
@@ -38,6 +39,7 @@ class SafetensorsFile {
  private:
   InputFile file_;
   std::vector<TensorEntry> tensors_;
+  std::vector<size_t> by_name_;  // indices into tensors_
   std::map<std::string, std::string> metadata_;
 };
 
@@ -50,7 +52,8 @@ struct TensorData {
   uint64_t bytes = 0;
 };
 
-/// Writes a new file; digests per tensor and `"format":"pt"` are added to `metadata`. Returns the SHA-256 of the whole file.
+/// Writes a new file after asking for the space. Wider element types come first, which keeps every tensor aligned; digests per tensor and
+/// `"format":"pt"` are added to `metadata`. Returns the SHA-256 of the whole file.
 std::string write_safetensors(const std::string& path, const std::vector<TensorData>& tensors,
                               std::map<std::string, std::string> metadata = {});
 
