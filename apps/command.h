@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 
@@ -16,7 +17,7 @@ struct GeneralOptions {
   bool verbose = false;
   bool quiet = false;
   bool json = false;
-  int64_t seed = -1;  // -1: a fresh one, printed
+  int64_t seed = -1;    // -1: a fresh one, printed
   int64_t threads = 0;  // 0: all
   std::string device = "auto";
 };
@@ -31,6 +32,9 @@ struct Subcommand {
 
 /// Parses `config` (when not empty), environment and flags into `fields`, in that order of strength. Call first in a callback.
 void resolve(Fields& fields, const std::string& config_path = "");
+
+/// Writes a result to stdout at once. Throws Error (exit 4) when that fails, e.g. on a full disk.
+void print(std::string_view text);
 
 /// Adds help text with examples first.
 void set_examples(CLI::App& app, const std::string& examples);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <malloc.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <new>
 
@@ -36,11 +38,20 @@ void resolve(Fields& fields, const std::string& config_path) {
   fields.set_from_flags();
 }
 
-void set_examples(CLI::App& app, const std::string& examples) { app.description("Examples:\n" + examples + "\n" + app.get_description()); }
+void print(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    throw FileError("stdout", "", str("write error: ", std::strerror(errno)), "", ExitCode::io);
+}
+
+void set_examples(CLI::App& app, const std::string& examples) {
+  app.description("Examples:\n" + examples + "\n" + app.get_description());
+}
 
 namespace {
 
-void print_error(const std::string& line) { std::fprintf(stderr, "aot: error: %s\n", line.substr(0, 300).c_str()); }
+void print_error(const std::string& line) {
+  std::fprintf(stderr, "aot: error: %s\n", line.substr(0, 300).c_str());
+}
 
 int run(int argc, char** argv) {
   CLI::App app{"aot trains, runs, explains and checks attention-only transformers."};
@@ -60,13 +71,13 @@ int run(int argc, char** argv) {
     set_verbosity(general.quiet ? Verbosity::quiet : general.verbose ? Verbosity::verbose : Verbosity::normal);
     set_threads(general.threads);
   };
-#define AOT_SUBCOMMAND(name, summary)                       \
-  {                                                         \
-    CLI::App* sub = app.add_subcommand(#name, summary);     \
-    sub->fallthrough();                                     \
-    sub->preparse_callback([](size_t) {});                  \
-    Subcommand command{*sub, general};                      \
-    add_##name(command);                                    \
+#define AOT_SUBCOMMAND(name, summary)                   \
+  {                                                     \
+    CLI::App* sub = app.add_subcommand(#name, summary); \
+    sub->fallthrough();                                 \
+    sub->preparse_callback([](size_t) {});              \
+    Subcommand command{*sub, general};                  \
+    add_##name(command);                                \
   }
 #include "apps/subcommands.def"
 #undef AOT_SUBCOMMAND
