@@ -50,8 +50,8 @@ void log_detail(const std::string& line) {
 }
 void log_warning(const std::string& line) { write_line("warning: " + line); }
 
-Progress::Progress(std::string what, double total, std::string unit)
-    : what_(std::move(what)), unit_(std::move(unit)), total_(total), start_(std::chrono::steady_clock::now()), last_(start_),
+Progress::Progress(std::string what, double total, std::string unit, double done_before)
+    : what_(std::move(what)), unit_(std::move(unit)), total_(total), done_before_(done_before), start_(std::chrono::steady_clock::now()), last_(start_),
       on_terminal_(isatty(STDERR_FILENO) == 1) {}
 
 Progress::~Progress() { finish(); }
@@ -63,7 +63,7 @@ void Progress::update(double done, const std::string& note) {
   if (verbosity() == Verbosity::quiet || elapsed < 2.0 || (drawn_ && seconds_between(last_, now) < pause)) return;
   last_ = now;
   drawn_ = true;
-  const double rate = done / elapsed;
+  const double rate = (done - done_before_) / elapsed;
   std::string line = what_ + "  ";
   line += total_ > 0 ? fmt::format("{:3.0f} %  {} of {}", 100 * done / total_, count_text(done), count_text(total_)) : count_text(done);
   line += fmt::format(" {}  {} {}/s", unit_, count_text(rate), unit_);

@@ -24,8 +24,8 @@ void log_warning(const std::string& line);
 /// Says nothing before two seconds have passed, and nothing under --quiet.
 class Progress {
  public:
-  /// `total` 0: unknown. `unit` names what is counted, e.g. "tokens", "MB".
-  Progress(std::string what, double total, std::string unit);
+  /// `total` 0: unknown. `unit` names what is counted, e.g. "tokens", "MB". `done_before` was done earlier and counts in no rate.
+  Progress(std::string what, double total, std::string unit, double done_before = 0);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -37,7 +37,7 @@ class Progress {
 
  private:
   std::string what_, unit_;
-  double total_;
+  double total_, done_before_;
   std::chrono::steady_clock::time_point start_, last_;
   bool on_terminal_, drawn_ = false;
 };
