@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/train/metrics.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include "aot/core/log.h"
+#include "aot/io/error.h"
+
+namespace aot {
+namespace {
+
+const std::vector<std::string>& columns() {
+  static const std::vector<std::string> names = {"step",    "loss",         "lr",         "grad_norm",    "tokens",
+                                                 "seconds", "tokens_per_s", "peak_share", "memory_bytes", "val_loss"};
+  return names;
+}
+
+std::string csv_header() {
+  std::string out;
+  for (const std::string& name : columns()) out += (out.empty() ? "" : ",") + name;
+  return out + "\n";
+}
+
+/// The row's values in the order of the columns, empty where it has none. Only numbers are written, so nothing needs quotes.
+std::string csv_row(const Json& row) {
+  std::string out;
+  for (const std::string& name : columns()) {
+    if (&name != &columns().front()) out += ",";
+    if (row.contains(name)) out += dump_json(row[name]);
+  }
+  return out + "\n";
+}
+
+}  // namespace
+
+AppendFile::AppendFile(std::string path, uint64_t length) : path_(std::move(path)), length_(length) {
+  descriptor_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (descriptor_ < 0) throw FileError(path_, "", std::string("cannot be opened for writing: ") + std::strerror(errno), "", ExitCode::io);
+  struct stat facts = {};
+  if (fstat(descriptor_, &facts) != 0 || !S_ISREG(facts.st_mode)) {
+    close(descriptor_);
+    throw FileError(path_, "", "not a regular file", "", ExitCode::io);
+  }
+  const auto size = static_cast<uint64_t>(facts.st_size);
+  if (size < length_) {
+    log_warning(str(escaped(path_), ": ends ", length_ - size, " bytes before the checkpoint's place in it; its earlier rows are lost"));
+    length_ = size;
+  }
+  if (ftruncate(descriptor_, static_cast<off_t>(length_)) != 0) {
+    close(descriptor_);
+    throw FileError(path_, "", std::string("cannot be cut: ") + std::strerror(errno), "", ExitCode::io);
+  }
+}
+
+AppendFile::~AppendFile() {
+  close(descriptor_);
+}
+
+void AppendFile::append(const std::string& row) {
+  size_t written = 0;
+  while (written < row.size()) {
+    const ssize_t n = pwrite(descriptor_, row.data() + written, row.size() - written, static_cast<off_t>(length_ + written));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      if (!warned_) log_warning(str(escaped(path_), ": a row could not be written: ", std::strerror(errno), "; training goes on"));
+      warned_ = true;
+      if (ftruncate(descriptor_, static_cast<off_t>(length_)) != 0) log_detail(path_ + ": a cut row remains until the next one");
+      return;
+    }
+    written += static_cast<size_t>(n);
+  }
+  length_ += row.size();
+  warned_ = false;
+}
+
+void AppendFile::sync() {
+  if (fsync(descriptor_) != 0) log_warning(str(escaped(path_), ": fsync: ", std::strerror(errno)));
+}
+
+MetricsLog::MetricsLog(const std::string& folder, const LogLengths& lengths, bool echo)
+    : jsonl_(folder + "/metrics.jsonl", lengths.jsonl), csv_(folder + "/metrics.csv", lengths.csv), echo_(echo) {
+  if (csv_.length() == 0) csv_.append(csv_header());
+}
+
+void MetricsLog::step(const StepRow& row) {
+  const Json json = {{"step", row.step},
+                     {"loss", row.loss},
+                     {"lr", row.lr},
+                     {"grad_norm", row.gradient_norm},
+                     {"tokens", row.tokens},
+                     {"seconds", row.seconds},
+                     {"tokens_per_s", row.tokens_per_s},
+                     {"peak_share", row.peak_share},
+                     {"memory_bytes", row.memory_bytes}};
+  write(json);
+  csv_.append(csv_row(json));
+}
+
+void MetricsLog::validation(int64_t step, double loss, int64_t windows, bool best) {
+  const Json json = {{"step", step}, {"val_loss", loss}, {"windows", windows}, {"best", best}};
+  write(json);
+  csv_.append(csv_row(json));
+}
+
+void MetricsLog::sample(int64_t step, const std::string& text) {
+  write({{"step", step}, {"sample", text}});
+}
+
+LogLengths MetricsLog::sync() {
+  jsonl_.sync();
+  csv_.sync();
+  return {jsonl_.length(), csv_.length()};
+}
+
+void MetricsLog::write(const Json& row) {
+  const std::string line = dump_json(row) + "\n";
+  jsonl_.append(line);
+  if (!echo_) return;
+  std::fputs(line.c_str(), stdout);
+  std::fflush(stdout);
+}
+
+}  // namespace aot

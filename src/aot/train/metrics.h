@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a run says about itself while it trains: RUN/metrics.jsonl and RUN/metrics.csv (docs/train.md lists the columns).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "aot/io/json.h"
+
+namespace aot {
+
+/// A file that only grows. A row that cannot be written whole is taken back, with one warning until writing works again: a full disk does
+/// not end a run.
+class AppendFile {
+ public:
+  /// Opens or creates `path` and cuts it to `length` bytes.
+  AppendFile(std::string path, uint64_t length);
+  ~AppendFile();
+  AppendFile(const AppendFile&) = delete;
+  AppendFile& operator=(const AppendFile&) = delete;
+
+  void append(const std::string& row);
+  void sync();
+  [[nodiscard]] uint64_t length() const { return length_; }
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+  uint64_t length_ = 0;
+  bool warned_ = false;
+};
+
+/// One logged step. Rates are since the row before.
+struct StepRow {
+  int64_t step = 0;  // updates done
+  double loss = 0;   // mean over the step's batch, before its update
+  double lr = 0;
+  double gradient_norm = 0;  // before clipping
+  int64_t tokens = 0;        // seen by the run
+  double seconds = 0;        // trained by the run
+  double tokens_per_s = 0;
+  double peak_share = 0;     // model FLOP/s over the matrix product rate measured at start
+  int64_t memory_bytes = 0;  // largest resident so far
+};
+
+struct LogLengths {
+  uint64_t jsonl = 0;
+  uint64_t csv = 0;
+};
+
+class MetricsLog {
+ public:
+  /// Opens the files of a run folder, cut back to `lengths`; rows go to stdout too when `echo`.
+  MetricsLog(const std::string& folder, const LogLengths& lengths, bool echo);
+
+  void step(const StepRow& row);
+  void validation(int64_t step, double loss, int64_t windows, bool best);
+  void sample(int64_t step, const std::string& text);
+  /// Puts the rows on disk; returns where they end.
+  LogLengths sync();
+
+ private:
+  void write(const Json& row);
+
+  AppendFile jsonl_, csv_;
+  bool echo_;
+};
+
+}  // namespace aot
