@@ -218,7 +218,7 @@ TEST(TokenizerJson, BadSpecialTokensAreRefused) {
   TokenizerFile bpe;
   bpe.vocabulary = example();
   refused("special token with id 259 is empty", with(bpe, "\"content\":\"<|endoftext|>\"", "\"content\":\"\""));
-  refused("special token '<|endoftext|>' has the ids 258 and 259",
+  refused("special token '<|endoftext|>' has the ids 259 and 258",
           with(bpe, "\"added_tokens\":[{\"id\":259", "\"added_tokens\":[{\"id\":258"));
   refused("special token '<|x|>': id 999 is outside the vocabulary of 261 tokens",
           with(bpe, "[{\"id\":259,\"content\":\"<|endoftext|>\"", "[{\"id\":999,\"content\":\"<|x|>\""));
