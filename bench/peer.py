@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The same attention-only model in plain PyTorch, timed: what `aot bench` is compared with.
+
+  python bench/peer.py step   --peers eager|sdpa|compile    one training step of the MSSA language model
+  python bench/peer.py decode --peers eager|sdpa            one token at batch 1 with a full context, separate key and value caches
+
+Prints one JSON object per peer with the keys of `aot bench --json`. Run one peer per process when memory matters (rss_mb is a peak).
+Threads are those of OMP_NUM_THREADS. Needs torch only.
+"""
+import argparse
+import json
+import math
+import resource
+import statistics
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def resident_mb():
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+BASE_MB = resident_mb()
+
+
+def attention(q, k, v, how, causal):
+    """q (B, K, T, P), k and v (B, K, S, P) -> (B, K, T, P); `causal` needs T = S."""
+    if how != "eager":
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+    scores = q @ k.mT / math.sqrt(q.shape[-1])
+    if causal:
+        future = torch.triu(torch.ones(scores.shape[-2:], dtype=torch.bool), diagonal=1)
+        scores = scores.masked_fill(future, -math.inf)
+    return scores.softmax(dim=-1) @ v
+
+
+class Layer(nn.Module):
+    """z + W_o heads(norm z), every head with one projection as query, key and value."""
+
+    def __init__(self, o, how):
+        super().__init__()
+        self.heads, self.how = o.heads, how
+        self.norm = nn.LayerNorm(o.width, bias=False)
+        self.u = nn.Linear(o.width, o.width, bias=False)
+        self.out = nn.Linear(o.width, o.width, bias=False)
+
+    def forward(self, z, cache=None):
+        w = self.u(self.norm(z)).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, K, T, P)
+        if cache is None:
+            y = attention(w, w, w, self.how, causal=True)
+        else:  # the newest token is the last row of both caches
+            keys, values = cache
+            keys[:, :, -1:] = w
+            values[:, :, -1:] = w
+            y = attention(w, keys, values, self.how, causal=False)
+        return z + self.out(y.transpose(1, 2).flatten(2))
+
+
+class Model(nn.Module):
+    def __init__(self, o, how):
+        super().__init__()
+        self.embedding = nn.Embedding(o.vocab, o.width)
+        self.position = nn.Embedding(o.tokens, o.width)
+        self.layers = nn.ModuleList([Layer(o, how) for _ in range(o.layers)])
+        self.norm = nn.LayerNorm(o.width, bias=False)
+        for parameter in self.parameters():
+            if parameter.dim() > 1:
+                nn.init.normal_(parameter, std=0.02)
+
+    def forward(self, ids, first=0, caches=None):
+        z = self.embedding(ids) + self.position.weight[first : first + ids.shape[1]]
+        for i, layer in enumerate(self.layers):
+            z = layer(z, None if caches is None else caches[i])
+        return F.linear(self.norm(z), self.embedding.weight)
+
+
+def measure(once, seconds, warm, least):
+    for _ in range(warm):
+        once()
+    times, start = [], time.perf_counter()
+    while len(times) < least or time.perf_counter() - start < seconds:
+        begin = time.perf_counter()
+        once()
+        times.append(1e3 * (time.perf_counter() - begin))
+    return {"ms": statistics.median(times), "min_ms": min(times), "repeats": len(times)}
+
+
+def step(o, how):
+    torch.manual_seed(0)
+    model = Model(o, how)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, fused=True)
+    run = torch.compile(model) if how == "compile" else model
+    ids, targets = torch.randint(o.vocab, (2, o.batch, o.tokens))
+
+    def once():
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=o.dtype == "bfloat16"):
+            loss = F.cross_entropy(run(ids).flatten(0, 1), targets.flatten())
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return loss.item()
+
+    times = measure(once, o.seconds, warm=2, least=3)
+    parameters = sum(p.numel() for p in model.parameters()) - model.position.weight.numel()
+    tokens = o.batch * o.tokens
+    flop = tokens * (6 * parameters + 6 * o.layers * o.width * o.tokens)
+    rates = {"tokens_per_s": 1e3 * tokens / times["ms"], "gflops": flop / times["ms"] / 1e6}
+    return {"what": "training step", "parameters": parameters, **times, **rates}
+
+
+@torch.inference_mode()
+def decode(o, how):
+    torch.manual_seed(0)
+    dtype = getattr(torch, o.dtype)
+    model = Model(o, how).to(dtype)
+    caches = [torch.randn(2, 1, o.heads, o.tokens, o.width // o.heads, dtype=dtype).unbind(0) for _ in range(o.layers)]
+    token = torch.zeros(1, 1, dtype=torch.long)
+
+    def once():
+        nonlocal token
+        token = model(token, o.tokens - 1, caches)[:, -1].argmax(-1, keepdim=True)
+
+    times = measure(once, o.seconds, warm=8, least=256)
+    return {"what": "decode", "context": o.tokens, "dtype": o.dtype, **times, "tokens_per_s": 1e3 / times["ms"]}
+
+
+def main():
+    cli = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    cli.add_argument("what", choices=["step", "decode"])
+    for name, value in {"width": 384, "layers": 6, "heads": 6, "tokens": 256, "vocab": 1000, "batch": 8}.items():
+        cli.add_argument(f"--{name}", type=int, default=value)
+    cli.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    cli.add_argument("--seconds", type=float, default=3.0)
+    cli.add_argument("--peers", default="eager,sdpa,compile", help="comma-separated; decode has no compile")
+    o = cli.parse_args()
+    for how in o.peers.split(","):
+        if how not in ("eager", "sdpa", "compile") or (how == "compile" and o.what == "decode"):
+            continue
+        row = {"step": step, "decode": decode}[o.what](o, how)
+        facts = {"threads": torch.get_num_threads(), "torch": torch.__version__, "rss_mb": resident_mb(), "base_rss_mb": BASE_MB}
+        print(json.dumps({"peer": how, **row, **facts}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
