@@ -2,7 +2,6 @@
 // What every subcommand of `aot` shares. A subcommand is one file with `void add_<name>(Subcommand&)` and a line in subcommands.def.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <string_view>
 
@@ -12,7 +11,7 @@
 
 namespace aot {
 
-/// The general flags, allowed on both sides of the subcommand.
+/// The general flags, allowed on both sides of the subcommand. Subcommands read them and do not describe them again.
 struct GeneralOptions {
   bool verbose = false;
   bool quiet = false;
@@ -24,19 +23,25 @@ struct GeneralOptions {
 
 void describe(Fields& fields, GeneralOptions& options);
 
-/// One subcommand as it registers itself.
+/// One subcommand as it registers itself. Lives as long as the parser, so callbacks may keep a reference to it.
 struct Subcommand {
   CLI::App& app;            // its own parser: add flags, positionals, nested subcommands, and set `callback`
-  GeneralOptions& general;  // filled in when the callback runs
+  GeneralOptions& general;  // filled in (verbosity and threads set too) when the callback runs
 };
 
-/// Parses `config` (when not empty), environment and flags into `fields`, in that order of strength. Call first in a callback.
+/// Parses `config_path` (when not empty), environment and flags into `fields`, in that order of strength. Call first in a callback.
 void resolve(Fields& fields, const std::string& config_path = "");
 
 /// Writes a result to stdout at once. Throws Error (exit 4) when that fails, e.g. on a full disk.
 void print(std::string_view text);
 
-/// Adds help text with examples first.
+/// Help text that stands before the flags, one command a line. Set it on nested subcommands too: they do not inherit it.
 void set_examples(CLI::App& app, const std::string& examples);
+
+/// A parser named `aot` whose help shows usage, examples, then flags, and for subcommands the general flags last.
+void prepare_parser(CLI::App& app);
+
+/// What is wrong with the command line, in our words: names the nearest known subcommand or flag, and where help is.
+[[noreturn]] void throw_usage(const CLI::App& app, const CLI::ParseError& error);
 
 }  // namespace aot

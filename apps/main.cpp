@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <malloc.h>
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <memory>
+#include <deque>
 #include <new>
+#include <string_view>
 
 #include <c10/util/Exception.h>
 
@@ -13,7 +12,6 @@
 #include "aot/core/log.h"
 #include "aot/core/signals.h"
 #include "aot/io/error.h"
-#include "aot/io/file.h"
 #include "apps/command.h"
 
 namespace aot {
@@ -22,107 +20,79 @@ namespace aot {
 #include "apps/subcommands.def"
 #undef AOT_SUBCOMMAND
 
-void describe(Fields& fields, GeneralOptions& options) {
-  fields.heading("General");
-  fields.add("verbose", options.verbose, "say more on stderr").not_saved();
-  fields.add("quiet", options.quiet, "only warnings and errors on stderr").not_saved();
-  fields.add("json", options.json, "JSON on stdout").not_saved();
-  fields.add("seed", options.seed, "seed of everything random; -1: a fresh one, which is printed").min(-1);
-  fields.add("threads", options.threads, "threads; 0: all").min(0).max(1024).not_saved();
-  fields.add("device", options.device, "cpu, cuda, cuda:N or auto").metavar("NAME").not_saved();
-}
-
-void resolve(Fields& fields, const std::string& config_path) {
-  if (!config_path.empty()) fields.set_from(read_toml(config_path), Origin::file, config_path);
-  fields.set_from_environment();
-  fields.set_from_flags();
-}
-
-void print(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
-    throw FileError("stdout", "", str("write error: ", std::strerror(errno)), "", ExitCode::io);
-}
-
-void set_examples(CLI::App& app, const std::string& examples) {
-  app.description("Examples:\n" + examples + "\n" + app.get_description());
-}
-
 namespace {
 
-void print_error(const std::string& line) {
-  std::fprintf(stderr, "aot: error: %s\n", line.substr(0, 300).c_str());
+int fail(ExitCode code, std::string_view line) {
+  std::fprintf(stderr, "aot: error: %s\n", escaped(line, 285).c_str());
+  return static_cast<int>(code);
 }
 
-int run(int argc, char** argv) {
+int fail(const c10::Error& error) {
+  log_detail(error.what());
+  const std::string problem = error.what_without_backtrace();
+  // LibTorch's CPU allocator throws its general error type.
+  const bool memory = dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr || problem.find("allocate memory") != std::string::npos;
+  return memory ? fail(ExitCode::io, "out of memory: " + problem) : fail(ExitCode::failed, problem);
+}
+
+void run(int argc, char** argv) {
   CLI::App app{"aot trains, runs, explains and checks attention-only transformers."};
-  app.name("aot");
-  app.set_version_flag("--version", "aot " AOT_VERSION);
+  prepare_parser(app);
   app.require_subcommand(1);
-  app.fallthrough();
-  app.set_help_all_flag("--help-all", "help of every subcommand");
+  set_examples(app, "aot doctor\naot train --help\n");
 
   GeneralOptions general;
   Fields general_fields;
   describe(general_fields, general);
   general_fields.add_flags(app);
 
-  const auto start = [&general, &general_fields] {
-    resolve(general_fields);
-    set_verbosity(general.quiet ? Verbosity::quiet : general.verbose ? Verbosity::verbose : Verbosity::normal);
-    set_threads(general.threads);
+  std::deque<Subcommand> subcommands;
+  const auto add = [&](const char* name, const char* summary, void (*add_to)(Subcommand&)) {
+    CLI::App& sub = *app.add_subcommand(name, summary);
+    add_to(subcommands.emplace_back(Subcommand{sub, general}));
+    if (!sub.get_subcommands([](const CLI::App*) { return true; }).empty()) sub.require_subcommand(1);
   };
-#define AOT_SUBCOMMAND(name, summary)                   \
-  {                                                     \
-    CLI::App* sub = app.add_subcommand(#name, summary); \
-    sub->fallthrough();                                 \
-    sub->preparse_callback([](size_t) {});              \
-    Subcommand command{*sub, general};                  \
-    add_##name(command);                                \
-  }
+#define AOT_SUBCOMMAND(name, summary) add(#name, summary, add_##name);
 #include "apps/subcommands.def"
 #undef AOT_SUBCOMMAND
 
-  app.parse_complete_callback(start);  // before the callbacks of subcommands, which run at the end of parsing
+  // CLI11 calls this after all flags are read and before the callbacks of subcommands.
+  app.parse_complete_callback([&] {
+    resolve(general_fields);
+    if (general.quiet && general.verbose) throw UsageError("--quiet and --verbose exclude each other");
+    set_verbosity(general.quiet ? Verbosity::quiet : general.verbose ? Verbosity::verbose : Verbosity::normal);
+    set_threads(general.threads);
+  });
   try {
+    if (argc <= 1) throw CLI::CallForHelp();
     app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
-  } catch (const CLI::CallForAllHelp& help) {
-    return app.exit(help);
-  } catch (const CLI::CallForVersion& version) {
-    return app.exit(version);
+  } catch (const CLI::Success& wanted) {  // --help, --version
+    app.exit(wanted);
   } catch (const CLI::ParseError& error) {
-    print_error(str(escaped(error.what()), "; see aot --help"));
-    return static_cast<int>(ExitCode::usage);
+    throw_usage(app, error);
   }
-  return 0;
 }
 
 }  // namespace
 }  // namespace aot
 
 int main(int argc, char** argv) {
+  using aot::ExitCode;
   // LibTorch's blocks above 32 MB go back to the kernel at each free otherwise, and every step pays for fresh pages again.
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, 2147483647);
   try {
-    const int code = aot::run(argc, argv);
+    aot::run(argc, argv);
+    aot::print("");  // what help left in the buffer
     const int signal = aot::stop_signal();
-    return signal != 0 && code == 0 ? 128 + signal : code;
+    return signal != 0 ? 128 + signal : 0;
   } catch (const aot::Error& error) {
-    aot::print_error(error.what());
-    return static_cast<int>(error.code);
-  } catch (const c10::OutOfMemoryError& error) {
-    aot::print_error(std::string("out of memory: ") + error.what_without_backtrace());
-    return static_cast<int>(aot::ExitCode::io);
+    return aot::fail(error.code, error.what());
   } catch (const c10::Error& error) {
-    aot::print_error(aot::escaped(error.what_without_backtrace(), 280));
-    return static_cast<int>(aot::ExitCode::failed);
+    return aot::fail(error);
   } catch (const std::bad_alloc&) {
-    aot::print_error("out of memory");
-    return static_cast<int>(aot::ExitCode::io);
+    return aot::fail(ExitCode::io, "out of memory");
   } catch (const std::exception& error) {
-    aot::print_error(aot::escaped(error.what(), 280));
-    return static_cast<int>(aot::ExitCode::failed);
+    return aot::fail(ExitCode::failed, error.what());
   }
 }
