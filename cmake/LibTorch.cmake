@@ -3,6 +3,10 @@
 # Written by hand because the package file of a CUDA wheel asks for a CUDA toolkit that nothing here needs.
 
 set(AOT_TORCH "$ENV{AOT_TORCH}" CACHE PATH "LibTorch 2.11 or newer: folder that holds include/ and lib/")
+if(NOT AOT_TORCH)
+  file(GLOB aot_torch_of_venv "${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch")  # where ./dev installs it
+  set_property(CACHE AOT_TORCH PROPERTY VALUE "${aot_torch_of_venv}")
+endif()
 if(NOT EXISTS "${AOT_TORCH}/include/ATen/ATen.h")
   message(FATAL_ERROR "AOT_TORCH=\"${AOT_TORCH}\" holds no LibTorch headers; run ./dev build, or pass -DAOT_TORCH=/path/to/libtorch")
 endif()
