@@ -4,7 +4,7 @@
 set -uo pipefail
 build=$1
 all=${2:-}
-mapfile -t sources < <(git ls-files --cached --others --exclude-standard '*.cpp' '*.h' | sort -u)
+mapfile -t sources < <(find src apps tests bench examples fuzz \( -name '*.cpp' -o -name '*.h' \) 2>/dev/null | sort)
 failed=()
 
 part() {
