@@ -42,10 +42,14 @@ at::ScalarType parse_dtype(const std::string& name) {
 
 std::string dtype_name(at::ScalarType dtype) {
   switch (dtype) {
-    case at::kFloat: return "float32";
-    case at::kDouble: return "float64";
-    case at::kBFloat16: return "bfloat16";
-    default: return c10::toString(dtype);
+    case at::kFloat:
+      return "float32";
+    case at::kDouble:
+      return "float64";
+    case at::kBFloat16:
+      return "bfloat16";
+    default:
+      return c10::toString(dtype);
   }
 }
 
@@ -55,7 +59,9 @@ void set_threads(int64_t threads) {
   at::set_num_interop_threads(1);
 }
 
-int64_t thread_count() { return at::get_num_threads(); }
+int64_t thread_count() {
+  return at::get_num_threads();
+}
 
 double measured_matmul_gflops() {
   const c10::InferenceMode guard;

@@ -39,8 +39,12 @@ std::string scaled(double value, const char* unit) {
 
 }  // namespace
 
-void set_verbosity(Verbosity verbosity) { g_verbosity = verbosity; }
-Verbosity verbosity() { return g_verbosity; }
+void set_verbosity(Verbosity verbosity) {
+  g_verbosity = verbosity;
+}
+Verbosity verbosity() {
+  return g_verbosity;
+}
 
 void log_info(const std::string& line) {
   if (verbosity() != Verbosity::quiet) write_line(line);
@@ -48,13 +52,22 @@ void log_info(const std::string& line) {
 void log_detail(const std::string& line) {
   if (verbosity() == Verbosity::verbose) write_line(line);
 }
-void log_warning(const std::string& line) { write_line("warning: " + line); }
+void log_warning(const std::string& line) {
+  write_line("warning: " + line);
+}
 
 Progress::Progress(std::string what, double total, std::string unit, double done_before)
-    : what_(std::move(what)), unit_(std::move(unit)), total_(total), done_before_(done_before), start_(std::chrono::steady_clock::now()), last_(start_),
+    : what_(std::move(what)),
+      unit_(std::move(unit)),
+      total_(total),
+      done_before_(done_before),
+      start_(std::chrono::steady_clock::now()),
+      last_(start_),
       on_terminal_(isatty(STDERR_FILENO) == 1) {}
 
-Progress::~Progress() { finish(); }
+Progress::~Progress() {
+  finish();
+}
 
 void Progress::update(double done, const std::string& note) {
   const auto now = std::chrono::steady_clock::now();
@@ -94,7 +107,11 @@ std::string duration_text(double seconds) {
   return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
 }
 
-std::string bytes_text(double bytes) { return scaled(bytes, "B"); }
-std::string count_text(double count) { return scaled(count, ""); }
+std::string bytes_text(double bytes) {
+  return scaled(bytes, "B");
+}
+std::string count_text(double count) {
+  return scaled(count, "");
+}
 
 }  // namespace aot

@@ -38,15 +38,21 @@ std::string joined(const std::vector<std::string>& words, const char* separator)
 
 const char* wanted(Field::Type type) {
   switch (type) {
-    case Field::Type::flag: return "true or false";
-    case Field::Type::integer: return "an integer";
-    case Field::Type::number: return "a number";
-    case Field::Type::text: return "a text";
+    case Field::Type::flag:
+      return "true or false";
+    case Field::Type::integer:
+      return "an integer";
+    case Field::Type::number:
+      return "a number";
+    case Field::Type::text:
+      return "a text";
   }
   return "";
 }
 
-std::string shown(const Value& value) { return std::holds_alternative<std::string>(value) ? "'" + std::get<std::string>(value) + "'" : toml_text(value); }
+std::string shown(const Value& value) {
+  return std::holds_alternative<std::string>(value) ? "'" + std::get<std::string>(value) + "'" : toml_text(value);
+}
 
 }  // namespace
 
@@ -164,7 +170,8 @@ void Fields::add_flags(CLI::App& app) {
       // CLI11 gives "true" for --x, "false" for --no-x.
       const bool on = std::get<bool>(field.value());
       option = app.add_flag_function(
-          "--" + name + ",!--no-" + name, [this, name](int64_t count) { flag_texts_.emplace_back(name, count > 0 ? "true" : "false"); }, text);
+          "--" + name + ",!--no-" + name, [this, name](int64_t count) { flag_texts_.emplace_back(name, count > 0 ? "true" : "false"); },
+          text);
       if (on) option->description(text + " [on]");
     } else {
       option = app.add_option_function<std::string>(
@@ -186,8 +193,9 @@ void Fields::set_from(const std::vector<TomlEntry>& entries, Origin origin, cons
       std::vector<std::string> known;
       for (const Field& f : fields_) known.push_back(with_underscores(f.name));
       const std::string near = nearest_name(entry.key, known);
-      throw UsageError(str(path, ": line ", entry.line, ": unknown key '", entry.key, "'", near.empty() ? "" : ", did you mean '" + near + "'?"),
-                       near.empty() ? "known keys are the flags that --help shows, with _ for -" : "");
+      throw UsageError(
+          str(path, ": line ", entry.line, ": unknown key '", entry.key, "'", near.empty() ? "" : ", did you mean '" + near + "'?"),
+          near.empty() ? "known keys are the flags that --help shows, with _ for -" : "");
     }
     field->set(entry.value, origin, where);
   }

@@ -24,9 +24,13 @@ uint64_t derive_seed(uint64_t seed, std::string_view purpose, uint64_t index) {
   return mixed(mixed(mixed(seed + kGolden) ^ hash) + kGolden * (index + 1));
 }
 
-uint64_t Random::next() { return mixed(state_ += kGolden); }
+uint64_t Random::next() {
+  return mixed(state_ += kGolden);
+}
 
-double Random::uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }
+double Random::uniform() {
+  return static_cast<double>(next() >> 11) * 0x1p-53;
+}
 
 uint64_t Random::below(uint64_t bound) {
   const uint64_t limit = UINT64_MAX - UINT64_MAX % bound;
@@ -35,8 +39,12 @@ uint64_t Random::below(uint64_t bound) {
   return drawn % bound;
 }
 
-uint64_t fresh_seed() { return std::random_device{}() & 0x7fffffff; }
+uint64_t fresh_seed() {
+  return std::random_device{}() & 0x7fffffff;
+}
 
-at::Generator make_generator(uint64_t seed) { return at::make_generator<at::CPUGeneratorImpl>(seed); }
+at::Generator make_generator(uint64_t seed) {
+  return at::make_generator<at::CPUGeneratorImpl>(seed);
+}
 
 }  // namespace aot

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/core/signals.h"
 
-#include <csignal>
 #include <unistd.h>
+#include <csignal>
 
 namespace aot {
 namespace {
@@ -24,6 +24,8 @@ void catch_stop_signals() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
-int stop_signal() { return g_signal; }
+int stop_signal() {
+  return g_signal;
+}
 
 }  // namespace aot
