@@ -9,13 +9,23 @@ LIMIT = 8_000_000
 LEFT_OUT = {"test", "tests", "idle_test", "site-packages", "dist-packages", "encodings", "lib2to3", "pydoc_data", "__pycache__"}
 
 
+def is_utf8(text):
+    try:
+        return bool(text.decode())
+    except UnicodeDecodeError:
+        return False
+
+
 def main(out):
     root = pathlib.Path(sysconfig.get_path("stdlib"))
     pieces, total = [], 0
     for path in sorted(root.rglob("*.py")):
-        if total < LIMIT and not LEFT_OUT & set(path.relative_to(root).parts):
-            pieces.append(path.read_bytes()[: LIMIT - total])
-            total += len(pieces[-1])
+        if LEFT_OUT & set(path.relative_to(root).parts):
+            continue
+        piece = path.read_bytes()
+        if total + len(piece) <= LIMIT and is_utf8(piece):
+            pieces.append(piece)
+            total += len(piece)
     if total < 1_000_000:
         sys.exit(f"dev: error: {root} holds only {total} bytes of Python sources; the demo needs a Python with its standard library")
     pathlib.Path(out).write_bytes(b"".join(pieces))
