@@ -2,7 +2,7 @@
 # Warnings, hardening and sanitizers, in one interface target that every room and program uses.
 
 add_library(aot_flags INTERFACE)
-target_compile_options(aot_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual)
+target_compile_options(aot_flags INTERFACE -Wall -Wextra -Wshadow -Wno-missing-field-initializers -Wnon-virtual-dtor -Woverloaded-virtual)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(aot_flags INTERFACE -Wno-restrict)  # warns about "literal" + std::string(...): GCC bug 105651
 endif()

@@ -3,6 +3,7 @@
 
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/mul.h>
+#include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 
 namespace aot {

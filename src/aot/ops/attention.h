@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Softmax attention of heads, on LibTorch's fused operators. Subspace attention is the case in which queries, keys and values are one
+// tensor.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "aot/ops/taps.h"
+
+namespace aot {
+
+/// Which keys a query reads, and what multiplies the scores.
+struct AttentionOptions {
+  bool causal = true;
+  at::Tensor key_mask;  // (B, T) bool, true = real token; undefined when all are
+  double scale = 0;     // 0: P^-1/2
+};
+
+/// softmax(scale q k^T + mask) v per head. A row that may read no key gives 0.
+///   q, k, v (B, K, T, P), any strides with contiguous rows;  returns (B, K, T, P) laid out as (B, T, K, P).
+///   Differentiable. Taps "scores" and "weights" make it take the explicit path.   Cost: O(B K T^2 P) time, O(B K T P) memory when fused.
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionOptions& options,
+                     const TapScope& taps = {});
+
+/// The same with `a` as query, key and value: one operand is kept for backward, and its gradient is one sum instead of three.
+at::Tensor subspace_attention(const at::Tensor& a, const AttentionOptions& options, const TapScope& taps = {});
+
+/// The same with `turned` (a with rotary positions) as query and key, and `a` as value.
+at::Tensor subspace_attention(const at::Tensor& turned, const at::Tensor& a, const AttentionOptions& options, const TapScope& taps = {});
+
+/// The plain form, written from the equation: scores and weights are materialised.
+at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionOptions& options,
+                               const TapScope& taps = {});
+
+/// (T, T) or (B, 1, T, T) bool, true = query (row) may read key (column); undefined when every query reads every key.
+at::Tensor visible_keys(int64_t tokens, const AttentionOptions& options, at::Device device);
+
+}  // namespace aot

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// The output head and its cross-entropy in chunks of rows: a tensor of all logits never exists.
+#pragma once
+
+#include <cstdint>
+
+#include <ATen/core/Tensor.h>
+
+namespace aot {
+
+constexpr int64_t kIgnoredTarget = -1;
+
+/// Mean over the targets that are not ignored of log sum_v exp(x . h_v) - x . h_target, in nats; NaN when all are ignored.
+///   x (N, D);  head (V, D);  targets (N,) int64, -1 = ignored.   Differentiable in x and head, once.
+///   Both gradients are made in the forward pass, chunk by chunk, and only scaled in the backward. Half types are multiplied as they are;
+///   logits, softmax and sums are float32 (float64 for float64).
+///   Cost: 3 products of N x V x D with gradients, 1 without; memory `cross_entropy_buffer_bytes` beside the gradients.
+at::Tensor linear_cross_entropy(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets);
+
+/// The same per target (N,), 0 where ignored; no gradient.
+at::Tensor linear_cross_entropy_per_token(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets);
+
+/// The plain form: all logits at once.
+at::Tensor linear_cross_entropy_reference(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets);
+
+/// Bytes of the one buffer of logits that is reused for every chunk, float32.
+int64_t cross_entropy_buffer_bytes(int64_t rows, int64_t vocab_size);
+
+}  // namespace aot
