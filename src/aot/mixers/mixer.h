@@ -30,9 +30,9 @@ struct MixerOptions {
   Gate gate = Gate::none;
   bool rotary = false;
   bool bias = false;
-  double dropout = 0;      // on the update
-  int64_t layers = 1;      // depth of the stack: output projections start at N(0, 0.02 / sqrt(2 L))
-  bool causal = true;      // how it will be used: parameters of some mixers depend on it
+  double dropout = 0;  // on the update
+  int64_t layers = 1;  // depth of the stack: output projections start at N(0, 0.02 / sqrt(2 L))
+  bool causal = true;  // how it will be used: parameters of some mixers depend on it
 };
 
 /// What a mixer can do, stated once; the command line, the documentation, the refusals and the tests read it.
@@ -41,14 +41,15 @@ struct Capabilities {
   bool bidirectional = false;
   bool key_mask = false;         // takes a mask of real tokens
   bool decode = false;           // token by token with a state
+  bool truncate = false;         // that state can be cut back to any number of tokens, not only to none
   bool any_length = false;       // not bound to MixerOptions::context
   bool operator_matrix = false;  // can show its frozen (B, K, T, T) mixing operator
   bool permutation = false;      // equivariant over tokens without mask and positions
   bool rotary = false;
   bool tied_output = false;
   bool gate = false;
-  std::string equation;          // one line
-  std::string cost;              // time and decode memory, e.g. "O(B K T^2 P) time, T K P floats of state"
+  std::string equation;  // one line
+  std::string cost;      // time and decode memory, e.g. "O(B K T^2 P) time, T K P floats of state"
 };
 
 struct MixerInput {
@@ -66,8 +67,8 @@ class DecodeState {
   virtual ~DecodeState() = default;
   [[nodiscard]] virtual int64_t tokens() const = 0;  // held so far
   [[nodiscard]] virtual int64_t bytes() const = 0;   // allocated
-  virtual void truncate(int64_t tokens) = 0;          // forget all but the first `tokens`
-  virtual void reorder(const at::Tensor& rows) = 0;   // row i becomes row rows[i]; rows (B,) int64
+  virtual void truncate(int64_t tokens) = 0;         // forget all but the first `tokens`; see Capabilities::truncate
+  virtual void reorder(const at::Tensor& rows) = 0;  // row i becomes row rows[i]; rows (B,) int64
 };
 
 class Mixer {
@@ -105,5 +106,10 @@ const std::vector<MixerEntry>& mixer_catalogue();
 /// Builds a mixer by name; weights N(0, 0.02), output projection N(0, 0.02 / sqrt(2 L)), drawn from `generator` in the order of
 /// `parameters()`. Throws UsageError on an unknown name (listing the known ones) or options that the mixer refuses.
 MixerPtr make_mixer(std::string_view name, const MixerOptions& options, at::Generator& generator);
+
+/// For mixers: throws UsageError when an option that it does not have is asked for.
+void refuse(bool unsupported, std::string_view mixer, std::string_view what);
+/// For mixers: throws c10::ValueError when `input` asks for what `can` does not have.
+void check_input(const Capabilities& can, std::string_view mixer, const MixerInput& input);
 
 }  // namespace aot
