@@ -38,5 +38,7 @@ TokenizerPtr make_char_tokenizer(const std::vector<uint32_t>& characters);
 TokenizerPtr read_gpt2_tokenizer(const std::string& folder);
 /// tokenizer.json as `to_json` writes it. Throws FileError.
 TokenizerPtr read_tokenizer(const std::string& path);
+/// The tokenizer that a flag names: "byte", "gpt2:FOLDER", a tokenizer.json, or a folder with either.
+TokenizerPtr open_tokenizer(const std::string& name);
 
 }  // namespace aot
