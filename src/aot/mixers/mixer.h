@@ -57,7 +57,7 @@ struct MixerInput {
   at::Tensor key_mask;  // (B, T) bool, true = real token; undefined when all are
   bool causal = true;
   bool training = false;  // dropout draws from `generator`
-  c10::optional<at::Generator> generator;
+  std::optional<at::Generator> generator;
   TapScope taps;
 };
 

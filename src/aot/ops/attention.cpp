@@ -45,15 +45,17 @@ at::Tensor without_blind_rows(const at::Tensor& heads, const FusedMask& mask) {
   return mask.blind.defined() ? heads.masked_fill(mask.blind, 0) : heads;
 }
 
+std::optional<at::Tensor> defined_or_none(const at::Tensor& tensor) {
+  return tensor.defined() ? std::optional<at::Tensor>(tensor) : std::nullopt;
+}
+
 /// Attention with `qk` as query and key and `v` as value, `v` undefined meaning `qk` itself, on LibTorch's flash operator for CPUs.
 /// Saved: qk, v, the output and the rows' log-sum-exp; the weights are recomputed in the backward.
 struct SubspaceAttention : torch::autograd::Function<SubspaceAttention> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& qk, const at::Tensor& v, bool causal, const at::Tensor& mask,
-                            double scale) {
-    const at::Tensor& value = v.defined() ? v : qk;
-    auto [output, log_sum_exp] = at::_scaled_dot_product_flash_attention_for_cpu(
-        qk, qk, value, 0.0, causal, mask.defined() ? c10::optional<at::Tensor>(mask) : c10::nullopt, scale);
-    context->save_for_backward({qk, v, output, log_sum_exp, mask});
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& qk, const std::optional<at::Tensor>& v, bool causal,
+                            const std::optional<at::Tensor>& mask, double scale) {
+    auto [output, log_sum_exp] = at::_scaled_dot_product_flash_attention_for_cpu(qk, qk, v.value_or(qk), 0.0, causal, mask, scale);
+    context->save_for_backward({qk, v.value_or(at::Tensor()), output, log_sum_exp, mask.value_or(at::Tensor())});
     context->saved_data["causal"] = causal;
     context->saved_data["scale"] = scale;
     return output;
@@ -63,8 +65,8 @@ struct SubspaceAttention : torch::autograd::Function<SubspaceAttention> {
     const auto saved = context->get_saved_variables();
     const at::Tensor &qk = saved[0], &v = saved[1], &output = saved[2], &log_sum_exp = saved[3], &mask = saved[4];
     auto [dq, dk, dv] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
-        gradients[0], qk, qk, v.defined() ? v : qk, output, log_sum_exp, 0.0, context->saved_data["causal"].toBool(),
-        mask.defined() ? c10::optional<at::Tensor>(mask) : c10::nullopt, context->saved_data["scale"].toDouble());
+        gradients[0], qk, qk, v.defined() ? v : qk, output, log_sum_exp, 0.0, context->saved_data["causal"].toBool(), defined_or_none(mask),
+        context->saved_data["scale"].toDouble());
     dq.add_(dk);
     if (!v.defined()) dq.add_(dv);
     return {dq, v.defined() ? dv : at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
@@ -80,11 +82,11 @@ at::Tensor fused_subspace_attention(const at::Tensor& turned, const at::Tensor& 
   const FusedMask mask = fused_mask(a, options);
   const double scale = resolved_scale(options, a);
   if (a.is_cpu()) {
-    const at::Tensor value = turned.is_same(a) ? at::Tensor() : a;
-    return without_blind_rows(SubspaceAttention::apply(turned, value, mask.causal, mask.additive, scale), mask);
+    const std::optional<at::Tensor> value = turned.is_same(a) ? std::nullopt : std::optional<at::Tensor>(a);
+    return without_blind_rows(SubspaceAttention::apply(turned, value, mask.causal, defined_or_none(mask.additive), scale), mask);
   }
-  const auto additive = mask.additive.defined() ? c10::optional<at::Tensor>(mask.additive) : c10::nullopt;
-  return without_blind_rows(at::scaled_dot_product_attention(turned, turned, a, additive, 0.0, mask.causal, scale), mask);
+  return without_blind_rows(at::scaled_dot_product_attention(turned, turned, a, defined_or_none(mask.additive), 0.0, mask.causal, scale),
+                            mask);
 }
 
 void check_heads(const at::Tensor& q, const AttentionOptions& options) {
@@ -111,8 +113,8 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
   check_heads(q, options);
   if (wants_weights(taps)) return attention_reference(q, k, v, options, taps);
   const FusedMask mask = fused_mask(q, options);
-  const auto additive = mask.additive.defined() ? c10::optional<at::Tensor>(mask.additive) : c10::nullopt;
-  return without_blind_rows(at::scaled_dot_product_attention(q, k, v, additive, 0.0, mask.causal, resolved_scale(options, q)), mask);
+  return without_blind_rows(
+      at::scaled_dot_product_attention(q, k, v, defined_or_none(mask.additive), 0.0, mask.causal, resolved_scale(options, q)), mask);
 }
 
 at::Tensor subspace_attention(const at::Tensor& a, const AttentionOptions& options, const TapScope& taps) {

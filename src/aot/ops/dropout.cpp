@@ -8,7 +8,7 @@
 
 namespace aot {
 
-at::Tensor dropout(const at::Tensor& x, double rate, const c10::optional<at::Generator>& generator) {
+at::Tensor dropout(const at::Tensor& x, double rate, const std::optional<at::Generator>& generator) {
   if (rate == 0) return x;
   TORCH_CHECK_VALUE(generator.has_value(), "dropout: a rate of ", rate, " needs a generator");
   at::Tensor kept;
