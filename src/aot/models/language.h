@@ -12,16 +12,13 @@
 
 #include "aot/core/options.h"
 #include "aot/core/parameters.h"
-#include "aot/mixers/mixer.h"
+#include "aot/models/block.h"
 
 namespace aot {
 
-enum class BlockKind { attention_only, gpt2 };       // z + eta mix(norm z);  the same, then z + W_2 gelu(W_1 norm z) of width 4 D
-enum class Position { none, learned, sincos };       // added to the embedding
-enum class NormKind { none, layer, rms };
-enum class StepSize { fixed, scalar, channel };      // eta: a constant, one learnt number per layer, one per channel
+enum class Position { none, learned, sincos };  // added to the embedding
 
-/// Everything that decides the shape of a language model. Defaults are `aot-mssa-tiny`'s.
+/// Everything that decides the shape of a language model. The defaults are those of `aot-mssa-tiny`.
 struct LanguageOptions {
   std::string mixer = "mssa";
   BlockKind block = BlockKind::attention_only;
@@ -30,7 +27,7 @@ struct LanguageOptions {
   int64_t heads = 8;
   int64_t head_dim = 0;  // 0: width / heads
   int64_t context = 64;
-  int64_t vocab_size = 0;  // set from the tokenizer; the paper's presets pad it
+  int64_t vocab_size = 0;  // 0: from the tokenizer; the paper's presets pad it
   Position position = Position::none;
   bool rotary = true;
   Output output = Output::untied;
@@ -56,24 +53,28 @@ struct LanguageState {
   [[nodiscard]] int64_t tokens() const { return layers.empty() ? 0 : layers.front()->tokens(); }
   [[nodiscard]] int64_t bytes() const;
   void truncate(int64_t tokens);
+  void reorder(const at::Tensor& rows);
 };
 
 /// Optional inputs of a forward pass.
 struct LanguageInput {
-  at::Tensor key_mask;      // (B, T) bool, true = real token; undefined when all are
-  bool training = false;    // dropout on
+  at::Tensor key_mask;    // (B, T) bool, true = real token; undefined when all are
+  bool training = false;  // dropout on
   uint64_t dropout_seed = 0;
-  const Taps* taps = nullptr;
+  const Taps* taps = nullptr;  // "embedding" (B, T, D), "layers.N.<place>"
 };
 
 class LanguageModel {
  public:
   /// Weights are drawn from `seed`: N(0, 0.02), output projections N(0, 0.02 / sqrt(2 L)), norms 1, biases 0.
   LanguageModel(const LanguageOptions& options, uint64_t seed);
+  /// Parameters with shapes but no numbers, to count and describe a model of any size.
+  static LanguageModel without_storage(const LanguageOptions& options);
 
   [[nodiscard]] const LanguageOptions& options() const { return options_; }
   /// All parameters under their names in model.safetensors; a tied head is listed once, as "embedding".
   [[nodiscard]] Parameters parameters() const;
+  [[nodiscard]] const std::vector<Block>& blocks() const { return blocks_; }
   void to(at::Device device, at::ScalarType dtype);
 
   /// Tokens after the final norm (B, T, D). ids (B, T) int64, T <= context. Differentiable in the parameters.
@@ -90,16 +91,20 @@ class LanguageModel {
   [[nodiscard]] at::Tensor step(const at::Tensor& ids, LanguageState& state) const;
 
  private:
-  struct Layer;
+  LanguageModel(const LanguageOptions& options, at::Generator generator);
   [[nodiscard]] at::Tensor embed(const at::Tensor& ids, int64_t first) const;
   [[nodiscard]] const at::Tensor& head() const { return options_.tie_embeddings ? embedding_ : head_; }
 
   LanguageOptions options_;
   at::Tensor embedding_;  // (V, D)
-  at::Tensor position_;   // (context, D) learned; undefined otherwise
-  std::vector<std::shared_ptr<Layer>> layers_;
-  at::Tensor final_norm_, final_norm_bias_;  // (D,)
-  at::Tensor head_;                          // (V, D), undefined when tied
+  at::Tensor position_;   // (context, D): learned or the fixed table; undefined for none
+  std::vector<Block> blocks_;
+  Norm final_norm_;
+  at::Tensor head_;  // (V, D), undefined when tied
 };
+
+/// Fixed sine-cosine positions (tokens, width): even columns sin(t w_i), odd columns cos(t w_i), w_i = 10000^(-2 i / width).
+/// [Vaswani et al. 2017, section 3.5]
+at::Tensor sincos_positions(int64_t tokens, int64_t width);
 
 }  // namespace aot

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/models/language.h"
+
+#include <cmath>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
+#include <c10/core/GradMode.h>
+#include <c10/core/InferenceMode.h>
+
+#include "aot/core/random.h"
+#include "aot/io/error.h"
+#include "aot/ops/cross_entropy.h"
+#include "aot/ops/dropout.h"
+
+namespace aot {
+namespace {
+
+BlockOptions block_options(const LanguageOptions& o) {
+  return {.kind = o.block,
+          .mixer = o.mixer,
+          .mixing = {.width = o.width,
+                     .heads = o.heads,
+                     .head_dim = o.head_dim,
+                     .context = o.context,
+                     .output = o.output,
+                     .gate = o.gate,
+                     .rotary = o.rotary,
+                     .bias = o.bias,
+                     .dropout = o.dropout,
+                     .layers = o.layers,
+                     .causal = true},
+          .norm = o.norm,
+          .step_size = o.step_size,
+          .step_init = o.step_init};
+}
+
+}  // namespace
+
+int64_t LanguageState::bytes() const {
+  int64_t total = 0;
+  for (const auto& layer : layers) total += layer->bytes();
+  return total;
+}
+
+void LanguageState::truncate(int64_t tokens) {
+  for (const auto& layer : layers) layer->truncate(tokens);
+}
+
+void LanguageState::reorder(const at::Tensor& rows) {
+  for (const auto& layer : layers) layer->reorder(rows);
+}
+
+at::Tensor sincos_positions(int64_t tokens, int64_t width) {
+  at::Tensor table = at::empty({tokens, width}, at::kFloat);
+  auto rows = table.accessor<float, 2>();
+  for (int64_t i = 0; i < width; i += 2) {
+    const double frequency = std::pow(10000.0, -static_cast<double>(i) / static_cast<double>(width));
+    for (int64_t t = 0; t < tokens; ++t) {
+      rows[t][i] = static_cast<float>(std::sin(static_cast<double>(t) * frequency));
+      if (i + 1 < width) rows[t][i + 1] = static_cast<float>(std::cos(static_cast<double>(t) * frequency));
+    }
+  }
+  return table;
+}
+
+LanguageModel::LanguageModel(const LanguageOptions& options, uint64_t seed)
+    : LanguageModel(options, make_generator(derive_seed(seed, "init"))) {}
+
+LanguageModel LanguageModel::without_storage(const LanguageOptions& options) {
+  return {options, at::Generator()};
+}
+
+LanguageModel::LanguageModel(const LanguageOptions& options, at::Generator generator) : options_(resolved(options)) {
+  const auto& o = options_;
+  embedding_ = normal_parameter({o.vocab_size, o.width}, 0.02, generator);
+  if (o.position == Position::learned) position_ = normal_parameter({o.context, o.width}, 0.02, generator);
+  if (o.position == Position::sincos && generator.defined()) position_ = sincos_positions(o.context, o.width);
+  blocks_.reserve(static_cast<size_t>(o.layers));
+  for (int64_t l = 0; l < o.layers; ++l) blocks_.emplace_back(block_options(o), generator);
+  final_norm_ = Norm(o.norm, o.width, o.bias, generator);
+  if (!o.tie_embeddings) head_ = normal_parameter({o.vocab_size, o.width}, 0.02, generator);
+}
+
+Parameters LanguageModel::parameters() const {
+  Parameters out{{"embedding", embedding_}};
+  if (options_.position == Position::learned) out.push_back({"position", position_});
+  for (size_t l = 0; l < blocks_.size(); ++l)
+    for (Parameter& parameter : blocks_[l].parameters()) out.push_back({str("layers.", l, ".", parameter.name), parameter.value});
+  final_norm_.collect(out, "final_norm");
+  if (head_.defined()) out.push_back({"head", head_});
+  return out;
+}
+
+void LanguageModel::to(at::Device device, at::ScalarType dtype) {
+  const c10::NoGradGuard no_grad;
+  for (const Parameter& parameter : parameters()) parameter.value.set_data(parameter.value.detach().to(device, dtype));
+  if (options_.position == Position::sincos) position_ = position_.to(device, dtype);
+}
+
+at::Tensor LanguageModel::embed(const at::Tensor& ids, int64_t first) const {
+  TORCH_CHECK_VALUE(ids.dim() == 2 && ids.scalar_type() == at::kLong, "language model: ids must be (B, T) int64, got ", ids.sizes(), " ",
+                    ids.scalar_type());
+  TORCH_CHECK_VALUE(first + ids.size(1) <= options_.context || !position_.defined(), "language model: ", first + ids.size(1),
+                    " tokens exceed the context of ", options_.context);
+  const at::Tensor z = at::embedding(embedding_, ids);  // (B, T, D)
+  return position_.defined() ? z + position_.narrow(0, first, ids.size(1)) : z;
+}
+
+at::Tensor LanguageModel::hidden(const at::Tensor& ids, const LanguageInput& input) const {
+  MixerInput layer_input{.key_mask = input.key_mask, .causal = true, .training = input.training};
+  if (input.training && options_.dropout > 0) layer_input.generator = make_generator(input.dropout_seed);
+  at::Tensor z = dropout(embed(ids, 0), input.training ? options_.dropout : 0, layer_input.generator);
+  z = TapScope{input.taps, ""}("embedding", z);
+  for (size_t l = 0; l < blocks_.size(); ++l) {
+    if (input.taps != nullptr) layer_input.taps = {input.taps, str("layers.", l, ".")};
+    z = blocks_[l].forward(z, layer_input);
+  }
+  return final_norm_(z);
+}
+
+at::Tensor LanguageModel::logits(const at::Tensor& hidden) const {
+  return at::linear(hidden, head());
+}
+
+at::Tensor LanguageModel::loss(const at::Tensor& ids, const at::Tensor& targets, const LanguageInput& input) const {
+  return linear_cross_entropy(hidden(ids, input).flatten(0, 1), head(), targets.flatten());
+}
+
+at::Tensor LanguageModel::token_losses(const at::Tensor& ids, const at::Tensor& targets) const {
+  const c10::NoGradGuard no_grad;
+  return linear_cross_entropy_per_token(hidden(ids).flatten(0, 1), head(), targets.flatten()).view_as(targets);
+}
+
+LanguageState LanguageModel::make_state(int64_t batch, int64_t max_tokens) const {
+  LanguageState state;
+  state.max_tokens = max_tokens;
+  for (const Block& block : blocks_) state.layers.push_back(block.mixer().make_state(batch, max_tokens));
+  return state;
+}
+
+at::Tensor LanguageModel::step(const at::Tensor& ids, LanguageState& state) const {
+  const c10::InferenceMode guard;
+  at::Tensor z = embed(ids, state.tokens());
+  for (size_t l = 0; l < blocks_.size(); ++l) z = blocks_[l].step(z, *state.layers[l]);
+  const at::Tensor last = z.select(1, z.size(1) - 1);  // (B, D)
+  return logits(final_norm_(last));
+}
+
+}  // namespace aot

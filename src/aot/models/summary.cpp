@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/models/summary.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "aot/ops/cross_entropy.h"
+
+namespace aot {
+namespace {
+
+std::string group_of(const std::string& name) {
+  const auto has = [&name](const char* part) { return name.find(part) != std::string::npos; };
+  if (name == "embedding" || name == "head") return name;
+  if (name == "position") return "positions";
+  if (has("norm")) return "norms";
+  if (has("mixer.")) return "mixers";
+  return has("mlp.") ? "mlps" : "steps";
+}
+
+/// A limit that the kernel gives as a number or "max" in a file of one line; the largest int64 when there is none.
+int64_t limit_in_file(const char* path) {
+  long long limit = INT64_MAX;
+  if (FILE* file = std::fopen(path, "r")) {
+    if (std::fscanf(file, "%lld", &limit) != 1) limit = INT64_MAX;
+    std::fclose(file);
+  }
+  return limit;
+}
+
+}  // namespace
+
+ModelSummary summarize(const LanguageModel& model, int64_t batch, int64_t tokens, int64_t state_dtype_bytes) {
+  const LanguageOptions& o = model.options();
+  ModelSummary out;
+  int64_t kept_per_token = o.width;  // the embedding's output
+  int64_t block_matrix_flop = 0;     // of the blocks' matrices outside mixers, forward, per token
+  for (const Parameter& parameter : model.parameters()) {
+    const std::string group = group_of(parameter.name);
+    const int64_t count = parameter.value.numel();
+    auto found = std::find_if(out.groups.begin(), out.groups.end(), [&](const ParameterGroup& g) { return g.name == group; });
+    if (found == out.groups.end()) found = out.groups.insert(out.groups.end(), {group, 0});
+    found->parameters += count;
+    out.parameters += count;
+    if (group != "positions") out.parameters_without_positions += count;
+    if ((group == "mixers" || group == "mlps") && parameter.value.dim() >= 2)
+      kept_per_token += parameter.value.size(-1) + count / parameter.value.size(-1);
+    if (group == "mlps" && parameter.value.dim() >= 2) block_matrix_flop += 2 * count;
+  }
+
+  double forward_flop = static_cast<double>(o.context) * static_cast<double>(block_matrix_flop + 2 * o.vocab_size * o.width);
+  int64_t state_bytes = 0;
+  for (const Block& block : model.blocks()) {
+    forward_flop += static_cast<double>(block.mixer().forward_flop(1, o.context, true));
+    if (block.mixer().capabilities().decode) state_bytes += block.mixer().state_bytes(batch, tokens, state_dtype_bytes);
+  }
+  out.flop_per_token = 3 * forward_flop / static_cast<double>(o.context);
+
+  constexpr int64_t kFloat = 4;
+  out.memory = {.weights = kFloat * out.parameters,
+                .gradients = kFloat * out.parameters,
+                .optimizer = 2 * kFloat * out.parameters,
+                .activations = kFloat * batch * tokens * kept_per_token + cross_entropy_buffer_bytes(batch * tokens, o.vocab_size),
+                .decode_state = state_bytes};
+  return out;
+}
+
+int64_t memory_limit_bytes() {
+  const int64_t machine = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  const int64_t group = std::min(limit_in_file("/sys/fs/cgroup/memory.max"), limit_in_file("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+  return std::min(machine, group);
+}
+
+}  // namespace aot
