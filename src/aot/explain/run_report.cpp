@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/explain/run_report.h"
+
+#include <cmath>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "aot/core/log.h"
+#include "aot/core/random.h"
+#include "aot/data/token_dataset.h"
+#include "aot/eval/ngrams.h"
+#include "aot/eval/text.h"
+#include "aot/explain/svg.h"
+#include "aot/generate/generate.h"
+#include "aot/io/error.h"
+#include "aot/io/file.h"
+#include "aot/io/json.h"
+#include "aot/models/checkpoint.h"
+
+namespace aot {
+namespace {
+
+constexpr uint64_t kLargestLog = 1u << 30;
+
+std::string config_text(const std::vector<TomlEntry>& config, const std::string& key) {
+  for (const TomlEntry& entry : config)
+    if (entry.key == key && std::holds_alternative<std::string>(entry.value)) return std::get<std::string>(entry.value);
+  return "";
+}
+
+/// A number under `key`, or NaN.
+double number_in(const Json& row, const char* key) {
+  const auto found = row.find(key);
+  return found != row.end() && found->is_number() ? found->get<double>() : std::numeric_limits<double>::quiet_NaN();
+}
+
+void read_metrics(const std::string& path, RunReport& report) {
+  const std::string text = read_file(path, kLargestLog, true);
+  double rate_sum = 0, rates = 0;
+  for (size_t start = 0, line = 1; start < text.size(); ++line) {
+    const size_t end = std::min(text.find('\n', start), text.size());
+    const Json row = parse_json(std::string_view(text).substr(start, end - start), str(path, ": line ", line));
+    start = end + 1;
+    const double step = number_in(row, "step");
+    if (const double loss = number_in(row, "loss"); std::isfinite(loss)) report.train_loss.emplace_back(step, loss);
+    if (const double loss = number_in(row, "val_loss"); std::isfinite(loss)) report.val_loss.emplace_back(step, loss);
+    if (const double rate = number_in(row, "tokens_per_s"); std::isfinite(rate)) {
+      rate_sum += rate;
+      ++rates;
+    }
+  }
+  if (rates > 0) report.tokens_per_s = rate_sum / rates;
+}
+
+std::string number_text(double value, const char* unit) {
+  return std::isfinite(value) ? fmt::format("{:.3f} {}", value, unit) : "not known";
+}
+
+std::string fact(const std::string& name, const std::string& value) {
+  return "<div><dt>" + escaped_html(name) + "</dt><dd>" + escaped_html(value) + "</dd></div>\n";
+}
+
+/// Text of a sample as people may look at it: control characters shown, line breaks kept.
+std::string shown_sample(const std::string& text) {
+  std::string out;
+  size_t start = 0;
+  while (start <= text.size()) {
+    const size_t end = std::min(text.find('\n', start), text.size());
+    out += (start > 0 ? "\n" : "") + escaped(std::string_view(text).substr(start, end - start), 100000);
+    start = end + 1;
+  }
+  return escaped_html(out);
+}
+
+constexpr const char* kStyle =
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:820px;margin:2rem auto;padding:0 1rem;color:#222}"
+    "h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}"
+    "dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(220px,1fr));gap:.6rem 1.2rem}"
+    "dt{color:#666;font-size:.85rem}dd{margin:0;font-weight:600}"
+    "pre{background:#f6f6f4;padding:.8rem;overflow-x:auto;white-space:pre-wrap;font-size:.85rem;border-radius:4px}"
+    "svg{max-width:100%;height:auto}";
+
+}  // namespace
+
+RunReport read_run(const std::string& run, const RunReportOptions& options) {
+  const std::string checkpoint = find_checkpoint(run);
+  const auto model = load_model(checkpoint);
+  RunReport report;
+  report.title = std::filesystem::path(run).lexically_normal().filename().string();
+  report.config = read_toml(run + "/config.toml");
+  report.options = model->options();
+  report.summary = summarize(*model, 1, model->options().context);
+  read_metrics(run + "/metrics.jsonl", report);
+
+  const TokenizerPtr tokenizer = read_tokenizer(checkpoint + "/tokenizer.json");
+  const std::string data = config_text(report.config, "data");
+  if (std::filesystem::exists(data)) {
+    const TextDataset dataset = open_text_dataset(data);
+    if (dataset.val != nullptr) {
+      const TextScore score = score_text(*model, source_of(*dataset.val), dataset.tokenizer.get(), 0, true);
+      report.final_loss = score.loss;
+      report.bits_per_byte = score.bits_per_byte.value_or(std::numeric_limits<double>::quiet_NaN());
+      const NgramScore counted = score_ngrams(source_of(*dataset.train), source_of(*dataset.val), dataset.vocab_size, true);
+      report.unigram = counted.unigram;
+      report.bigram = counted.bigram;
+    }
+  } else {
+    log_warning("the run's data is not at " + escaped(data) + ": the page has no baselines");
+  }
+  Generator generator(*model, *tokenizer, "");
+  for (int64_t i = 0; i < options.samples; ++i)
+    report.samples.push_back(
+        generator.sample(derive_seed(options.seed, "report", static_cast<uint64_t>(i)), {.tokens = options.tokens}).text);
+  return report;
+}
+
+std::string loss_chart(const RunReport& report) {
+  LineChart chart{.title = report.title,
+                  .x_label = "step",
+                  .y_label = "cross-entropy, nats per token",
+                  .series = {{"training", report.train_loss}, {"validation", report.val_loss, true}}};
+  if (std::isfinite(report.unigram)) chart.levels.push_back({fmt::format("unigrams {:.2f}", report.unigram), report.unigram});
+  if (std::isfinite(report.bigram)) chart.levels.push_back({fmt::format("bigrams {:.2f}", report.bigram), report.bigram});
+  return svg(chart);
+}
+
+std::string html(const RunReport& report) {
+  const LanguageOptions& o = report.options;
+  std::string out =
+      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n<title>" +
+      escaped_html(report.title) + "</title><style>" + kStyle + "</style></head><body>\n<h1>Run " + escaped_html(report.title) + "</h1>\n";
+  out += "<dl>\n" + fact("validation loss, all of the text", number_text(report.final_loss, "nats"));
+  out += fact("bits per byte", number_text(report.bits_per_byte, ""));
+  out += fact("counting bigrams reach", number_text(report.bigram, "nats"));
+  out += fact("counting unigrams reach", number_text(report.unigram, "nats"));
+  out += fact("parameters", count_text(static_cast<double>(report.summary.parameters)));
+  out += fact("model", fmt::format("{}, {} x {}, {} heads of {}, context {}", o.mixer, o.width, o.layers, o.heads, o.head_dim, o.context));
+  if (std::isfinite(report.tokens_per_s)) out += fact("training speed", count_text(report.tokens_per_s) + " tokens/s");
+  out += "</dl>\n<h2>Loss</h2>\n" + loss_chart(report);
+  if (!report.samples.empty()) out += "<h2>What it writes</h2>\n";
+  for (const std::string& sample : report.samples) out += "<pre>" + shown_sample(sample) + "</pre>\n";
+  out += "<h2>Settings</h2>\n<details><summary>config.toml</summary><pre>";
+  for (const TomlEntry& entry : report.config) out += escaped_html(entry.key + " = " + toml_text(entry.value)) + "\n";
+  out += "</pre></details>\n<p>Written by aot " AOT_VERSION ".</p>\n</body></html>\n";
+  return out;
+}
+
+}  // namespace aot

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/explain/svg.h"
+
+#include <limits>
+
+#include <gtest/gtest.h>
+
+namespace aot {
+namespace {
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(Svg, TicksAreRoundAndInside) {
+  EXPECT_EQ(round_ticks(0, 10, 5), (std::vector<double>{0, 2, 4, 6, 8, 10}));
+  EXPECT_EQ(round_ticks(1.1, 1.9, 4), (std::vector<double>{1.2, 1.4, 1.6, 1.8}));
+  EXPECT_TRUE(round_ticks(3, 3, 5).empty());
+  EXPECT_TRUE(round_ticks(0, std::numeric_limits<double>::infinity(), 5).empty());
+}
+
+TEST(Svg, NamesAreEscaped) {
+  const std::string chart = svg({.title = "<script>&\"", .series = {{"a<b", {{0, 1}, {1, 2}}}}});
+  EXPECT_FALSE(contains(chart, "<script>"));
+  EXPECT_TRUE(contains(chart, "&lt;script&gt;&amp;&quot;"));
+  EXPECT_TRUE(contains(chart, "a&lt;b"));
+}
+
+TEST(Svg, PointsThatAreNotFiniteBreakTheLine) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const std::string chart = svg({.title = "t", .series = {{"s", {{0, 1}, {1, nan}, {2, 3}}}}});
+  EXPECT_FALSE(contains(chart, "nan"));
+  const size_t path = chart.find("stroke-width=\"1.8\"");
+  ASSERT_NE(path, std::string::npos);
+  const size_t start = chart.rfind("<path d=\"", path);
+  const std::string drawn = chart.substr(start, path - start);
+  EXPECT_EQ(std::count(drawn.begin(), drawn.end(), 'M'), 2);
+}
+
+TEST(Svg, AChartWithoutPointsSaysSo) {
+  EXPECT_TRUE(contains(svg({.title = "loss"}), "loss: no data"));
+}
+
+TEST(Svg, TheAxisCoversLevels) {
+  const std::string chart = svg({.title = "t", .series = {{"s", {{0, 1}, {1, 2}}}}, .levels = {{"bigrams", 4}}});
+  EXPECT_TRUE(contains(chart, "bigrams"));
+  EXPECT_TRUE(contains(chart, ">4<"));
+}
+
+}  // namespace
+}  // namespace aot
