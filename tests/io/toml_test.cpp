@@ -36,9 +36,9 @@ TEST(Toml, EntriesKeepTypeValueAndLineInTheOrderOfTheFile) {
 TEST(Toml, RefusalsAreUsageErrorsThatNameThePlace) {
   const auto refused = [](std::string_view words, std::string_view text) { expect_error(2, words, [&] { parse_toml(text, "run.toml"); }); };
   refused("run.toml: line 3, column", "a = 1\nb = 2\nc = = 3\n");
-  refused("line 2, column 5: already set at line 1", "a = 1\na = 2\n");
+  refused("line 2, column 3: key 'a' already set at line 1", "a = 1\na = 2\n");
   refused("already set at line 3", "[x]\nb = 1\na = 1\nc = 2\na = 2\n");
-  refused("line 1: key 'a': need a text, a number, true or false (found array)", "a = [1]\n");
+  refused("line 1: key 'a': need a text, a number, true or false (found an array)", "a = [1]\n");
   refused("line 2: key 'x.d'", "[x]\nd = 2020-01-01\n");
   refused("line 2: holds a NUL byte", std::string_view("a = 1\nb\0c", 9));
   refused("line 2: not valid UTF-8", "a = 1\nb = \"\xff\"\n");
@@ -47,6 +47,76 @@ TEST(Toml, RefusalsAreUsageErrorsThatNameThePlace) {
   refused("line 1, column 1", "{\"a\": 1}");
   refused("line 2", "# YAML\na: 1\nb: 2\n");
   refused("line 1", "a = \"unterminated");
+}
+
+TEST(Toml, SpellsValuesAsTheStandardSays) {
+  const auto value = [](const std::string& text) { return parse_toml("x = " + text, "run.toml").at(0).value; };
+  EXPECT_EQ(value("+1_000"), Value(int64_t{1000}));
+  EXPECT_EQ(value("-0"), Value(int64_t{0}));
+  EXPECT_EQ(value("0xDEAD_beef"), Value(int64_t{0xdeadbeef}));
+  EXPECT_EQ(value("0o17"), Value(int64_t{15}));
+  EXPECT_EQ(value("0b101"), Value(int64_t{5}));
+  EXPECT_EQ(value("-9223372036854775808"), Value(INT64_MIN));
+  EXPECT_EQ(value("6.626e-34"), Value(6.626e-34));
+  EXPECT_EQ(value("1E+0_3"), Value(1000.0));
+  EXPECT_EQ(value("0e5"), Value(0.0));
+  EXPECT_EQ(value("-inf"), Value(-std::numeric_limits<double>::infinity()));
+  EXPECT_EQ(value("'a\\b\"'"), Value(std::string("a\\b\"")));
+  EXPECT_EQ(value("\"\\U0001F600\\t\\\"\""), Value(std::string("\xf0\x9f\x98\x80\t\"")));
+  EXPECT_EQ(value("\"\"\"\na \\\n   \n  b\r\nc\"\"\"\"\""), Value(std::string("a b\nc\"\"")));
+  EXPECT_EQ(value("'''\na\\'''' # x"), Value(std::string("a\\'")));
+  for (const char* bad : {"01",
+                          "1_",
+                          "_1",
+                          "1__0",
+                          "+0x1",
+                          "0x",
+                          "0xg",
+                          "0b2",
+                          "0o8",
+                          "1.",
+                          ".5",
+                          "1.e5",
+                          "1e",
+                          "1e5.0",
+                          "9223372036854775808",
+                          "1e999",
+                          "+",
+                          "-",
+                          "infinity",
+                          "True",
+                          "yes",
+                          "word",
+                          "'a",
+                          "\"a",
+                          "\"\\x\"",
+                          "\"\\u12\"",
+                          "\"\\ud800\"",
+                          "\"\\U00110000\"",
+                          "\"\"\"a",
+                          "1 2",
+                          "1 = 2",
+                          "\"a\"b",
+                          "",
+                          "\x01",
+                          "\"\x01\"",
+                          "[",
+                          "{}",
+                          "1979-05-27",
+                          "07:32:00"})
+    EXPECT_EQ(error_of([&] { value(bad); }).substr(0, 2), "2 ") << bad;
+}
+
+TEST(Toml, KeysAndTablesAreSetOnce) {
+  const auto refused = [](std::string_view words, std::string_view text) { expect_error(2, words, [&] { parse_toml(text, "run.toml"); }); };
+  EXPECT_EQ(parse_toml("a.b = 1\na.'c d' = 2\n[ t . u ]\n\"k\" = 3\n[t]\nv = 4\n", "run.toml").at(2).key, "t.u.k");
+  refused("table 't' already set at line 1", "[t]\n[u]\n[t]\n");
+  refused("key 'a' already set at line 1", "a.b = 1\na = 2\n");
+  refused("'a' already set at line 1", "a = 1\na.b = 2\n");
+  refused("'a' already set at line 1", "a = 1\n[a]\n");
+  for (const char* bad : {"= 1", "a", "a b = 1", "a. = 1", ".a = 1", "[a", "[]", "[a]]", "[a] b = 1", "[[a]]", "[a.]", "a = 1 b = 2",
+                          "\xc3\xa9 = 1", "a = 1\rb = 2", "# \x01", "\"\"\"a\"\"\" = 1", "[=\n[a%PDF[as]\n"})
+    EXPECT_EQ(error_of([&] { parse_toml(bad, "run.toml"); }).substr(0, 2), "2 ") << bad;
 }
 
 TEST(Toml, DeepNestingOfEveryKindIsRefusedBeforeTheParserRecurses) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Flat configuration files: `key = value` lines in TOML, scanned for size and depth before toml++ sees them.
+// Flat configuration files: `key = value` lines in TOML 1.0, scanned for size and depth first.
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the seed corpora of the fuzz targets into tests/fuzz/corpus/; the same bytes each time."""
+
+import hashlib
+import json
+import pathlib
+import struct
+
+HERE = pathlib.Path(__file__).resolve().parent / "corpus"
+
+
+def byte_alphabet():
+    """GPT-2's printable character for each byte."""
+    prints = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [b for b in range(256) if b not in prints]
+    return {**{b: chr(b) for b in prints}, **{b: chr(256 + i) for i, b in enumerate(others)}}
+
+
+def safetensors(header, data=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def tensor(dtype, shape, begin, end):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+def manifest(**changes):
+    document = {"format": 1, "step": 12, "facts": {"run": "x"}, "files": [{"name": "config.json", "bytes": 2, "sha256": "a" * 64}], "sha256": "0" * 64}
+    document.update(changes)
+    text = json.dumps(document)
+    return text.replace("0" * 64, hashlib.sha256(text.encode()).hexdigest()).encode()
+
+
+def tokenizer(vocab, merges, split, decoder, special):
+    added = [{"id": i, "content": t, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True} for t, i in special]
+    model = {"type": "BPE", "dropout": None, "unk_token": None, "vocab": vocab, "merges": merges}
+    return json.dumps({"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None, "pre_tokenizer": split,
+                       "post_processor": None, "decoder": decoder, "model": model}, ensure_ascii=False).encode()
+
+
+def corpora():
+    digest = hashlib.sha256(b"\0" * 8).hexdigest()
+    yield "utf8", [b"plain", "aé€😀".encode(), b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf0\x9f\x98", b"\x1b[2J\xe2\x80\xae\x7f"]
+    yield "json", [
+        b'{"a": [1, -2.5e1, true, false, null, "\\u00e9\\ud83d\\ude00\\n"], "": {}}',
+        b"[[[[[[1]]]]]]", b'"\\ud800"', b'{"a":1,"a":2}', b"1e999", b"18446744073709551615",
+        manifest(), manifest(format=99), manifest(step=-1), manifest(files=[{"name": "../x", "bytes": 2, "sha256": "b" * 64}]),
+    ]
+    yield "toml", [
+        b"steps = 2_000\nlr = 3e-4\nresume = true\nname = \"t\\u00e9\"\n[model]\nwidth = 0x40\n",
+        b"a = 1\na = 2\n", b"a.b.c = '''x'''\nd = \"\"\"\ny\\\n\"\"\"\n", b"a = [1, {b = 2}]\n", b"d = 1979-05-27T07:32:00Z\n", b"[[t]]\nx = nan\n[[t]]\nx = -inf\n",
+        b"[a]\n[a.b]\n[a]\n", b"[=\n[a%PDF[as]\n", "\ufe00 = 1".encode(), b"\"quoted key\" = 'literal' # comment\r\n",
+    ]
+    yield "safetensors", [
+        safetensors({"w": tensor("F32", [2], 0, 8)}, b"\0" * 8),
+        safetensors({"__metadata__": {"format": "pt", "sha256.w": digest}, "w": tensor("F32", [2], 0, 8)}, b"\0" * 8),
+        safetensors(b"{}   "), safetensors({"e": tensor("F16", [0, 3], 0, 0), "s": tensor("I64", [], 0, 8)}, b"\0" * 8),
+        json.dumps({"a": tensor("BF16", [4, 4], 0, 32), "b": tensor("F32", [8], 32, 64)}).encode(),
+        json.dumps({"a": tensor("F64", [2, 2, 2], 0, 64), "__metadata__": {"sha256.a": "0" * 64}}).encode(),
+        json.dumps({"a": tensor("U8", [4294967296, 4294967296], 0, 0)}).encode(),
+        json.dumps({"a": tensor("U8", [40], 0, 40), "b": tensor("U8", [40], 24, 64)}).encode(),
+    ]
+    alphabet = byte_alphabet()
+    byte_vocab = {alphabet[b]: b for b in range(256)}
+    words = {**byte_vocab, "th": 256, "the": 257, "Ġthe": 258, "<|endoftext|>": 259}
+    merges = ["t h", "th e", "Ġ the"]
+    yield "bpe_files", [
+        json.dumps(words).encode() + b"\0#version: 0.2\n" + "\n".join(merges).encode() + b"\n",
+        "Sth\nthe\nĠthe\n<|endoftext|>\0t h\nth e\nĠ the".encode(), b"Sab\nabc\n<s>\0#version: 0.2\r\na b\r\nab c\r\n", b"S\0", b'{"a":0,"b":1}\0a b', b'{"a":-1}\0',
+    ]
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    plain = {**byte_level, "use_regex": False}
+    yield "tokenizer_json", [
+        tokenizer(words, merges, byte_level, byte_level, [("<|endoftext|>", 259)]),
+        tokenizer(byte_vocab, [], plain, plain, [("<|endoftext|>", 256)]),
+        tokenizer({"\n": 0, " ": 1, "a": 2, "€": 3, "<pad>": 4}, [], None, {"type": "Fuse"}, [("<pad>", 4)]),
+        tokenizer(words, [m.split(" ") for m in merges], {"type": "ByteLevel"}, {"type": "ByteLevel"}, [("<|endoftext|>", 259)]),
+        tokenizer({"a": 0}, [], None, {"type": "Fuse"}, []),
+        b'{"version":"1.0","model":{"type":"Unigram","vocab":[]}}',
+    ]
+
+
+def main():
+    for target, files in corpora():
+        folder = HERE / target
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, content in enumerate(files):
+            (folder / f"seed-{number:02}").write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()
