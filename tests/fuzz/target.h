@@ -30,7 +30,7 @@ bool accepted(const Work& work) {
     return true;
   } catch (const FileError& error) {
     const std::string_view line = error.what();
-    require(line.size() <= 288, "a message fits in 300 bytes with its prefix");
+    require(line.size() <= 285, "a message fits in 300 bytes with its prefix");
     require(escaped(line, 1000) == line, "a message holds printable text alone");
     require(!error.problem.empty(), "a message says what is wrong");
     require(error.code == ExitCode::bad_file || error.code == ExitCode::usage, "a bad file is no failure of the machine");

@@ -10,7 +10,7 @@
 namespace aot {
 namespace {
 
-constexpr size_t kLineBytes = 288;  // with "aot: error: " in front, a line stays within 300
+constexpr size_t kLineBytes = 285;  // with "aot: error: " in front, a line stays within 300
 
 /// The end of a path says more than its start.
 std::string shown_path(const std::string& path) {
