@@ -24,6 +24,8 @@ TEST(LinearRow, EqualsTheMatrixProductForAwkwardSizes) {
       const at::Tensor out = linear_row(x, w);
       EXPECT_EQ(out.sizes(), (at::IntArrayRef{1, 1, rows}));
       EXPECT_LT(largest_difference(out, at::linear(x, w)), 1e-3) << width << ' ' << rows;
+      const at::Tensor b = at::randn({rows});
+      EXPECT_LT(largest_difference(linear_row(x, w, b), at::linear(x, w, b)), 1e-3) << width << ' ' << rows;
     }
 }
 

@@ -83,8 +83,10 @@ at::Tensor Generator::read(std::span<const int32_t> ids) {
 }
 
 at::Tensor Generator::rewind() {
-  if (prompt_in_state_)
-    state_.truncate(static_cast<int64_t>(prompt_.size()));
+  const auto tokens = static_cast<int64_t>(prompt_.size());
+  const bool can_go_back = state_.tokens() == tokens || model_.blocks().front().mixer().capabilities().truncate;
+  if (prompt_in_state_ && can_go_back)
+    state_.truncate(tokens);
   else
     prompt_logits_ = read(prompt_);
   prompt_in_state_ = true;

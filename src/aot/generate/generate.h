@@ -2,6 +2,7 @@
 // Text from a language model: one prompt, read once, and any number of samples that continue it (docs/generate.md).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -66,7 +67,7 @@ class Generator {
 
   /// Tokens of the prompt, and how many of them were left out.
   [[nodiscard]] int64_t prompt_tokens() const { return prompt_tokens_; }
-  [[nodiscard]] int64_t left_out() const { return prompt_tokens_ - static_cast<int64_t>(prompt_.size()); }
+  [[nodiscard]] int64_t left_out() const { return std::max<int64_t>(0, prompt_tokens_ - static_cast<int64_t>(prompt_.size())); }
   [[nodiscard]] const GenerateSpeed& speed() const { return speed_; }
 
  private:

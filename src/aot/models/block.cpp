@@ -3,11 +3,11 @@
 
 #include <cmath>
 
-#include <ATen/TensorOperators.h>
 #include <ATen/ops/gelu.h>
-#include <ATen/ops/linear.h>
+#include <ATen/TensorOperators.h>
 
 #include "aot/ops/dropout.h"
+#include "aot/ops/linear_row.h"
 #include "aot/ops/norm.h"
 
 namespace aot {
@@ -79,7 +79,7 @@ at::Tensor Block::scaled(const at::Tensor& update, const at::Tensor& eta) const 
 }
 
 at::Tensor Block::mlp(const at::Tensor& z) const {
-  return at::linear(at::gelu(at::linear(mlp_norm_(z), w_in_, b_in_)), w_out_, b_out_);
+  return linear_row(at::gelu(linear_row(mlp_norm_(z), w_in_, b_in_)), w_out_, b_out_);
 }
 
 at::Tensor Block::forward(const at::Tensor& z, MixerInput input) const {

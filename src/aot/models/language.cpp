@@ -3,10 +3,9 @@
 
 #include <cmath>
 
-#include <ATen/TensorOperators.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
+#include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
 
@@ -14,6 +13,7 @@
 #include "aot/io/error.h"
 #include "aot/ops/cross_entropy.h"
 #include "aot/ops/dropout.h"
+#include "aot/ops/linear_row.h"
 
 namespace aot {
 namespace {
@@ -122,7 +122,7 @@ at::Tensor LanguageModel::hidden(const at::Tensor& ids, const LanguageInput& inp
 }
 
 at::Tensor LanguageModel::logits(const at::Tensor& hidden) const {
-  return at::linear(hidden, head());
+  return linear_row(hidden, head());
 }
 
 at::Tensor LanguageModel::loss(const at::Tensor& ids, const at::Tensor& targets, const LanguageInput& input) const {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/ops/heads.h"
 
-#include <ATen/ops/linear.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/silu.h>
 #include <ATen/TensorOperators.h>
+
+#include "aot/ops/linear_row.h"
 
 namespace aot {
 
@@ -17,8 +18,8 @@ at::Tensor join_heads(const at::Tensor& heads) {
 }  // (B, T, K P)
 
 at::Tensor heads_to_update(const at::Tensor& joined, const at::Tensor& x, const HeadOutput& output) {
-  const at::Tensor gated = output.w_gate.defined() ? joined * at::silu(at::linear(x, output.w_gate)) : joined;
-  if (output.w_out.defined()) return at::linear(gated, output.w_out, output.b_out);
+  const at::Tensor gated = output.w_gate.defined() ? joined * at::silu(linear_row(x, output.w_gate)) : joined;
+  if (output.w_out.defined()) return linear_row(gated, output.w_out, output.b_out);
   const at::Tensor update = at::matmul(gated, output.u);
   return output.b_out.defined() ? update + output.b_out : update;
 }

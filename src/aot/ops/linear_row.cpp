@@ -11,7 +11,7 @@
 
 // One version per instruction set, chosen when the program starts. Sanitizers run before that choice can be made.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define AOT_CLONES __attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512")))
+#define AOT_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define AOT_CLONES
 #endif
@@ -37,10 +37,10 @@ bool plain(const at::Tensor& t) {
 
 }  // namespace
 
-at::Tensor linear_row(const at::Tensor& x, const at::Tensor& weight) {
+at::Tensor linear_row(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const bool one_row = weight.dim() == 2 && x.dim() >= 1 && x.numel() == weight.size(1) && x.size(-1) == weight.size(1);
   const bool graph = c10::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad());
-  if (!one_row || graph || !plain(x) || !plain(weight)) return at::linear(x, weight);
+  if (!one_row || graph || !plain(x) || !plain(weight)) return at::linear(x, weight, bias);
   const int64_t rows = weight.size(0), width = weight.size(1);
   std::vector<int64_t> shape = x.sizes().vec();
   shape.back() = rows;
@@ -50,7 +50,7 @@ at::Tensor linear_row(const at::Tensor& x, const at::Tensor& weight) {
   float* to = out.mutable_data_ptr<float>();
   at::parallel_for(0, rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, width)),
                    [&](int64_t begin, int64_t end) { dot_rows(w + begin * width, from, to + begin, end - begin, width); });
-  return out;
+  return bias.defined() ? out.add_(bias) : out;
 }
 
 }  // namespace aot
