@@ -10,7 +10,8 @@
 
 namespace aot {
 
-/// The checkpoint that `path` means: a checkpoint folder itself, or of a run folder checkpoints/best when there is one, else checkpoints/last.
+/// The checkpoint that `path` means: a checkpoint folder itself, or of a run folder checkpoints/best when there is one, else
+/// checkpoints/last. The links are followed: the result is a folder that a run may remove but never changes.
 std::string find_checkpoint(const std::string& path, bool prefer_best = true);
 
 /// Writes config.json and model.safetensors into a folder in the making.
@@ -22,5 +23,11 @@ LanguageOptions read_model_options(const std::string& checkpoint);
 /// Loads a model; the manifest is checked when there is one (a folder without is accepted only with `config.json` and is noted).
 /// Throws FileError: `missing tensor`, `unexpected tensor`, `model needs`, `non-finite value`, `digest mismatch`.
 std::unique_ptr<LanguageModel> load_model(const std::string& checkpoint);
+
+/// Copies the weights of a checkpoint into a model of the same tensors. Checks and throws like `load_model`.
+void load_weights(const std::string& checkpoint, const LanguageModel& model);
+
+/// Checks every file of a checkpoint against its manifest; damage to a tensor is named by tensor. Throws FileError.
+Manifest verify_checkpoint(const std::string& checkpoint);
 
 }  // namespace aot

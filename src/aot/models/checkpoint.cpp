@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/models/checkpoint.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "aot/core/log.h"
+#include "aot/core/options_json.h"
+#include "aot/core/tensor_file.h"
+#include "aot/io/error.h"
+#include "aot/io/file.h"
+#include "aot/io/json.h"
+
+namespace aot {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kConfigFormat = 1;
+constexpr const char* kModelType = "aot-language";
+constexpr uint64_t kConfigBytes = 1 << 20;
+
+bool is_checkpoint(const fs::path& folder) {
+  return fs::exists(folder / "manifest.json") || fs::exists(folder / "config.json");
+}
+
+/// The folder that a link inside `folder` names; links that lead elsewhere are refused.
+fs::path followed(const fs::path& folder, const char* link) {
+  const fs::path path = folder / link;
+  if (!fs::is_symlink(fs::symlink_status(path))) return path;
+  const fs::path target = fs::read_symlink(path);
+  if (target.filename() != target) throw FileError(path.string(), "", "symbolic link out of its folder (found " + target.string() + ")");
+  return folder / target;
+}
+
+Json config_json(const LanguageModel& model) {
+  LanguageOptions options = model.options();
+  Fields fields;
+  describe(fields, options);
+  Json out = {{"model_type", kModelType}, {"format", kConfigFormat}};
+  out.update(settings_json(fields.entries()));
+  return out;
+}
+
+/// Checks the files of those names against the manifest, or all of them when no name is given.
+Manifest check_files(const std::string& checkpoint, const std::vector<std::string>& names = {}) {
+  Manifest manifest = read_manifest(checkpoint);
+  if (!names.empty())
+    std::erase_if(manifest.files,
+                  [&](const ManifestFile& file) { return std::find(names.begin(), names.end(), file.name) == names.end(); });
+  try {
+    verify_files(checkpoint, manifest);
+    return manifest;
+  } catch (const FileError& error) {
+    // The file is known to be damaged; where it is whole enough to be read, its own digests tell which tensor.
+    const fs::path path(error.path);
+    if (path.extension() != ".safetensors" || error.problem.find("digest mismatch") == std::string::npos) throw;
+    const SafetensorsFile file(error.path);
+    std::string data;
+    for (const TensorEntry& entry : file.tensors()) {
+      data.resize(entry.bytes);
+      file.read(entry, data.data());
+    }
+    throw;
+  }
+}
+
+void check_model_files(const std::string& checkpoint) {
+  if (fs::exists(fs::path(checkpoint) / "manifest.json"))
+    check_files(checkpoint, {"config.json", "model.safetensors", "tokenizer.json"});
+  else if (!fs::exists(fs::path(checkpoint) / "config.json"))
+    throw FileError(checkpoint, "", "incomplete checkpoint: neither manifest.json nor config.json");
+  else
+    log_info("note: " + escaped(checkpoint) + " has no manifest.json, so damage would go unnoticed");
+}
+
+std::string weights_path(const std::string& checkpoint) {
+  return (fs::path(checkpoint) / "model.safetensors").string();
+}
+
+}  // namespace
+
+std::string find_checkpoint(const std::string& path, bool prefer_best) {
+  const fs::path folder(path);
+  if (!fs::exists(folder)) throw FileError(path, "", "no such file", "need a checkpoint or a run folder");
+  if (is_checkpoint(folder)) return path;
+  const fs::path checkpoints = folder / "checkpoints";
+  if (prefer_best && fs::exists(checkpoints / "best")) return followed(checkpoints, "best").string();
+  if (fs::exists(checkpoints / "last")) return followed(checkpoints, "last").string();
+  throw FileError(path, "", "holds no checkpoint", "need a checkpoint folder or a run folder with checkpoints/last");
+}
+
+void save_model(AtomicFolder& folder, const LanguageModel& model) {
+  folder.add_text("config.json", dump_json(config_json(model), 2) + "\n");
+  save_tensors(folder, "model.safetensors", model.parameters());
+}
+
+LanguageOptions read_model_options(const std::string& checkpoint) {
+  const std::string path = (fs::path(checkpoint) / "config.json").string();
+  const Json config = parse_json(read_file(path, kConfigBytes), path);
+  if (!config.is_object()) throw FileError(path, "", "need an object");
+  if (const std::string type = json_text(config, "model_type", path); type != kModelType)
+    throw FileError(path, "key 'model_type'", "unknown model type (found '" + type + "', need '" + kModelType + "')");
+  if (const int64_t format = json_integer(config, "format", path, 1, INT64_MAX); format > kConfigFormat)
+    throw FileError(path, "key 'format'", str("format ", format, " is newer than ", kConfigFormat, ", the newest this program reads"));
+
+  LanguageOptions options;
+  Fields fields;
+  describe(fields, options);
+  for (const TomlEntry& entry : fields.entries()) static_cast<void>(json_member(config, entry.key, path));  // none may be left to a default
+  for (const TomlEntry& entry : json_settings(config, path)) {
+    if (entry.key == "model_type" || entry.key == "format") continue;
+    Field* field = fields.find(entry.key);
+    if (field == nullptr) throw FileError(path, "key '" + entry.key + "'", "unknown key");
+    try {
+      field->set(entry.value, Origin::file, "value");
+    } catch (const UsageError& error) {
+      throw FileError(path, "key '" + entry.key + "'", error.problem);
+    }
+  }
+  try {
+    return resolved(options);
+  } catch (const UsageError& error) {
+    throw FileError(path, "", error.problem);
+  }
+}
+
+std::unique_ptr<LanguageModel> load_model(const std::string& checkpoint) {
+  check_model_files(checkpoint);
+  const LanguageOptions options = read_model_options(checkpoint);
+  // The shapes are compared before memory for them is asked for: config.json alone must not decide how much that is.
+  const SafetensorsFile file(weights_path(checkpoint));
+  if (options.layers > static_cast<int64_t>(file.tensors().size()))
+    throw FileError(file.path(), "", str("model needs ", options.layers, " layers (found ", file.tensors().size(), " tensors)"));
+  check_tensors(file, LanguageModel::without_storage(options).parameters());
+  auto model = std::make_unique<LanguageModel>(options, 0);
+  load_tensors(file, model->parameters());
+  return model;
+}
+
+void load_weights(const std::string& checkpoint, const LanguageModel& model) {
+  check_model_files(checkpoint);
+  load_tensors(SafetensorsFile(weights_path(checkpoint)), model.parameters());
+}
+
+Manifest verify_checkpoint(const std::string& checkpoint) {
+  return check_files(checkpoint);
+}
+
+}  // namespace aot
