@@ -84,8 +84,8 @@ void AppendFile::sync() {
   if (fsync(descriptor_) != 0) log_warning(str(escaped(path_), ": fsync: ", std::strerror(errno)));
 }
 
-MetricsLog::MetricsLog(const std::string& folder, const LogLengths& lengths, bool echo)
-    : jsonl_(folder + "/metrics.jsonl", lengths.jsonl), csv_(folder + "/metrics.csv", lengths.csv), echo_(echo) {
+MetricsLog::MetricsLog(const std::string& folder, const LogLengths& lengths, std::function<void(const std::string&)> on_row)
+    : jsonl_(folder + "/metrics.jsonl", lengths.jsonl), csv_(folder + "/metrics.csv", lengths.csv), on_row_(std::move(on_row)) {
   if (csv_.length() == 0) csv_.append(csv_header());
 }
 
@@ -122,9 +122,7 @@ LogLengths MetricsLog::sync() {
 void MetricsLog::write(const Json& row) {
   const std::string line = dump_json(row) + "\n";
   jsonl_.append(line);
-  if (!echo_) return;
-  std::fputs(line.c_str(), stdout);
-  std::fflush(stdout);
+  if (on_row_) on_row_(line);
 }
 
 }  // namespace aot

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "aot/io/json.h"
@@ -50,8 +51,8 @@ struct LogLengths {
 
 class MetricsLog {
  public:
-  /// Opens the files of a run folder, cut back to `lengths`; rows go to stdout too when `echo`.
-  MetricsLog(const std::string& folder, const LogLengths& lengths, bool echo);
+  /// Opens the files of a run folder, cut back to `lengths`. `on_row` gets each row as a line of JSON too; it may be empty.
+  MetricsLog(const std::string& folder, const LogLengths& lengths, std::function<void(const std::string& line)> on_row = {});
 
   void step(const StepRow& row);
   void validation(int64_t step, double loss, int64_t windows, bool best);
@@ -63,7 +64,7 @@ class MetricsLog {
   void write(const Json& row);
 
   AppendFile jsonl_, csv_;
-  bool echo_;
+  std::function<void(const std::string&)> on_row_;
 };
 
 }  // namespace aot

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/train/checkpoint.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "aot/core/atomic.h"
+#include "aot/core/device.h"
+#include "aot/core/log.h"
+#include "aot/core/machine.h"
+#include "aot/core/options_json.h"
+#include "aot/core/tensor_file.h"
+#include "aot/io/error.h"
+#include "aot/io/file.h"
+#include "aot/io/manifest.h"
+#include "aot/io/output.h"
+#include "aot/models/checkpoint.h"
+
+namespace aot {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kStateFormat = 1;
+constexpr const char* kPrefix = "step-";
+
+std::string checkpoints_of(const std::string& run) {
+  return run + "/checkpoints";
+}
+
+struct Named {
+  int64_t step;
+  std::string name;
+};
+
+/// The checkpoint folders of a run, newest first, whole or not.
+std::vector<Named> checkpoint_folders(const std::string& run) {
+  std::vector<Named> out;
+  std::error_code missing;
+  for (const fs::directory_entry& entry : fs::directory_iterator(checkpoints_of(run), missing)) {
+    const std::string name = entry.path().filename().string();
+    if (name.rfind(kPrefix, 0) != 0 || entry.is_symlink()) continue;
+    const std::string digits = name.substr(std::string_view(kPrefix).size());
+    if (digits.empty() || digits.size() > 18 || digits.find_first_not_of("0123456789") != std::string::npos) continue;
+    out.push_back({std::stoll(digits), name});
+  }
+  std::sort(out.begin(), out.end(), [](const Named& a, const Named& b) { return a.step > b.step; });
+  return out;
+}
+
+void refuse_non_finite(const Parameters& tensors, int64_t step) {
+  for (const Parameter& tensor : tensors)
+    if (first_non_finite(tensor.value) >= 0)
+      throw Error(ExitCode::failed, str("non-finite: step ", step, ": '", tensor.name, "' holds a NaN or an infinity; not saved"));
+}
+
+Json machine_json(const MachineFacts& machine) {
+  return {{"cpu", machine.cpu}, {"kernels", machine.kernels}, {"threads", machine.threads}};
+}
+
+Json facts_json(const TrainState& state) {
+  Json facts = {{"program", AOT_VERSION}, {"run", state.run}};
+  facts.update(machine_json(state.machine));
+  facts["settings_sha256"] = sha256_hex(dump_json(settings_json(state.settings)));
+  facts["tokenizer_sha256"] = state.data.tokenizer_sha256;
+  facts["train_sha256"] = state.data.train_sha256;
+  facts["val_sha256"] = state.data.val_sha256;
+  return facts;
+}
+
+}  // namespace
+
+MachineFacts machine_facts() {
+  const std::string cpu = this_machine().cpu;
+  return {.cpu = cpu.empty() ? "unknown" : cpu, .kernels = versions().kernels, .threads = thread_count()};
+}
+
+std::string state_text(const TrainState& state) {
+  Json best = nullptr;
+  if (state.best) best = {{"step", state.best->step}, {"val_loss", state.best->loss}};
+  const Json json = {
+      {"format", kStateFormat},
+      {"run", state.run},
+      {"step", state.step},
+      {"tokens", state.tokens},
+      {"seconds", state.seconds},
+      {"random", {{"seed", state.seed}, {"next_dropout", state.next_dropout}}},
+      {"data",
+       {{"next_step", state.next_data},
+        {"train_sha256", state.data.train_sha256},
+        {"val_sha256", state.data.val_sha256},
+        {"tokenizer_sha256", state.data.tokenizer_sha256}}},
+      {"schedule", {{"horizon", state.horizon}}},
+      {"best", best},
+      {"logs", {{"metrics.jsonl", state.logs.jsonl}, {"metrics.csv", state.logs.csv}}},
+      {"machine", machine_json(state.machine)},
+      {"settings", settings_json(state.settings)},
+  };
+  return dump_json(json, 2) + "\n";
+}
+
+TrainState read_state(const std::string& checkpoint) {
+  const std::string path = checkpoint + "/state.json";
+  const Json json = parse_json(read_file(path, JsonLimits().bytes), path);
+  const auto member_object = [&](const char* key) -> const Json& {
+    const Json& member = json_member(json, key, path);
+    if (!member.is_object()) throw FileError(path, str("key '", key, "'"), "need an object");
+    return member;
+  };
+  const auto count = [&path](const Json& object, const char* key) { return json_integer(object, key, path, 0, INT64_MAX); };
+  if (const int64_t format = json_integer(json, "format", path, 1, INT64_MAX); format > kStateFormat)
+    throw FileError(path, "key 'format'", str("format ", format, " is newer than ", kStateFormat, ", the newest this program reads"));
+
+  TrainState state;
+  state.run = json_text(json, "run", path);
+  state.step = count(json, "step");
+  state.tokens = count(json, "tokens");
+  state.seconds = json_number(json, "seconds", path);
+  const Json& random = member_object("random");
+  state.seed = static_cast<uint64_t>(count(random, "seed"));
+  state.next_dropout = count(random, "next_dropout");
+  const Json& data = member_object("data");
+  state.next_data = count(data, "next_step");
+  state.data = {json_text(data, "train_sha256", path), json_text(data, "val_sha256", path), json_text(data, "tokenizer_sha256", path)};
+  state.horizon = count(member_object("schedule"), "horizon");
+  if (const Json& best = json_member(json, "best", path); !best.is_null())
+    state.best = BestLoss{count(best, "step"), json_number(best, "val_loss", path)};
+  const Json& logs = member_object("logs");
+  state.logs = {static_cast<uint64_t>(count(logs, "metrics.jsonl")), static_cast<uint64_t>(count(logs, "metrics.csv"))};
+  const Json& machine = member_object("machine");
+  state.machine = {json_text(machine, "cpu", path), json_text(machine, "kernels", path),
+                   json_integer(machine, "threads", path, 1, 1 << 20)};
+  state.settings = json_settings(member_object("settings"), path);
+  if (state.next_data != state.step)
+    throw FileError(path, "key 'data'", str("next_step does not follow step ", state.step, " (found ", state.next_data, ")"));
+  return state;
+}
+
+std::string checkpoint_name(int64_t step) {
+  return fmt::format("{}{:08}", kPrefix, step);
+}
+
+void save_checkpoint(const std::string& run, const LanguageModel& model, const AdamW& optimizer, const std::string& tokenizer_json,
+                     const TrainState& state) {
+  refuse_non_finite(model.parameters(), state.step);
+  refuse_non_finite(optimizer.moments(), state.step);
+  const std::string name = checkpoint_name(state.step);
+  make_folders(checkpoints_of(run));
+  AtomicFolder folder(checkpoints_of(run), name);
+  save_model(folder, model);
+  if (!tokenizer_json.empty()) folder.add_text("tokenizer.json", tokenizer_json);
+  save_tensors(folder, "optimizer.safetensors", optimizer.moments(), {{"step", std::to_string(optimizer.steps())}});
+  folder.add_text("state.json", state_text(state));
+  Manifest manifest;
+  manifest.step = state.step;
+  manifest.facts = facts_json(state);
+  folder.commit(std::move(manifest));
+  replace_link(checkpoints_of(run), "last", name);
+}
+
+void load_optimizer(const std::string& checkpoint, AdamW& optimizer, int64_t step) {
+  const SafetensorsFile file(checkpoint + "/optimizer.safetensors");
+  const auto saved_step = file.metadata().find("step");
+  if (saved_step == file.metadata().end() || saved_step->second != std::to_string(step))
+    throw FileError(file.path(), "", str("bad step: state.json is of step ", step));
+  const Parameters moments = optimizer.moments();
+  load_tensors(file, moments);
+  for (size_t i = 1; i < moments.size(); i += 2)
+    if (moments[i].value.numel() > 0 && moments[i].value.min().item<double>() < 0)
+      throw FileError(file.path(), "tensor '" + moments[i].name + "'", "negative second moment");
+  optimizer.set_steps(step);
+}
+
+std::optional<ResumePoint> find_resume_point(const std::string& run) {
+  const std::vector<Named> folders = checkpoint_folders(run);
+  std::set<std::string> damaged;
+  std::string newest_problem;
+  for (const Named& folder : folders) {
+    const std::string path = checkpoints_of(run) + "/" + folder.name;
+    try {
+      const Manifest manifest = verify_checkpoint(path);
+      TrainState state = read_state(path);
+      if (state.step != folder.step) throw FileError(path, "", str("bad step: its state.json says ", state.step));
+      if (json_text(manifest.facts, "run", path) != state.run) throw FileError(path, "", "manifest and state.json are of another run");
+      return ResumePoint{path, std::move(state), std::move(damaged)};
+    } catch (const FileError& error) {
+      if (error.code != ExitCode::bad_file) throw;
+      log_warning(str("skipped a damaged checkpoint: ", error.what()));
+      if (damaged.empty()) newest_problem = error.what();
+      damaged.insert(folder.name);
+    }
+  }
+  if (folders.empty()) return std::nullopt;
+  throw FileError(run, "", str("none of its ", folders.size(), " checkpoints is whole; the newest: ", newest_problem));
+}
+
+void remove_old_checkpoints(const std::string& run, const TrainState& state, int64_t keep, const std::set<std::string>& damaged) {
+  int64_t kept = 0;
+  for (const Named& folder : checkpoint_folders(run)) {
+    if (folder.step > state.step || damaged.count(folder.name) != 0) continue;
+    if (kept++ < keep || (state.best && state.best->step == folder.step)) continue;
+    // Renamed first, so that a folder under its own name is never half removed.
+    const std::string doomed = temporary_path(checkpoints_of(run), folder.name);
+    std::error_code problem;
+    fs::rename(fs::path(checkpoints_of(run)) / folder.name, doomed, problem);
+    if (!problem) fs::remove_all(doomed, problem);
+    if (problem) log_warning(str("cannot remove ", escaped(folder.name), ": ", problem.message()));
+  }
+}
+
+}  // namespace aot

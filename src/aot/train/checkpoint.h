@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Checkpoints that a run goes on from as if it had never stopped: RUN/checkpoints/step-NNNNNNNN (docs/train.md).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "aot/io/toml.h"
+#include "aot/models/language.h"
+#include "aot/train/metrics.h"
+#include "aot/train/optimizer.h"
+
+namespace aot {
+
+/// What a model was trained on, by digest.
+struct DataFacts {
+  std::string train_sha256, val_sha256, tokenizer_sha256;
+};
+
+/// What the results of a computation depend on, to the bit, besides its inputs.
+struct MachineFacts {
+  std::string cpu;      // the processor's name
+  std::string kernels;  // instruction set that LibTorch's operators use here
+  int64_t threads = 0;
+};
+
+MachineFacts machine_facts();
+
+struct BestLoss {
+  int64_t step = 0;
+  double loss = 0;
+};
+
+/// state.json: everything about a run that is neither a weight nor a moment. Random numbers are functions of (seed, purpose, index), so the
+/// generators' states are the seed and the index that each will use next.
+struct TrainState {
+  std::string run;   // random name, the same in all checkpoints of a run
+  int64_t step = 0;  // updates done
+  uint64_t seed = 0;
+  int64_t horizon = 0;  // steps over which the schedule goes
+  int64_t tokens = 0;
+  double seconds = 0;
+  int64_t next_dropout = 0;  // passes done
+  int64_t next_data = 0;     // step whose windows come next
+  std::optional<BestLoss> best;
+  LogLengths logs;
+  DataFacts data;
+  MachineFacts machine;
+  std::vector<TomlEntry> settings;  // resolved
+};
+
+std::string state_text(const TrainState& state);
+/// Throws FileError naming the member: nothing is left to a default.
+TrainState read_state(const std::string& checkpoint);
+
+/// "step-00001200".
+std::string checkpoint_name(int64_t step);
+
+/// Saves a whole checkpoint under FOLDER/checkpoints and points `last` at it. Refuses, with Error `non-finite`, weights or moments that
+/// hold a NaN or an infinity. Throws FileError (exit 4) when it cannot be written; older checkpoints stay as they are.
+void save_checkpoint(const std::string& run, const LanguageModel& model, const AdamW& optimizer, const std::string& tokenizer_json,
+                     const TrainState& state);
+
+/// Loads the moments of a checkpoint; throws FileError naming the tensor that is missing, of another shape, or holds an impossible value.
+void load_optimizer(const std::string& checkpoint, AdamW& optimizer, int64_t step);
+
+/// The newest whole checkpoint of a run.
+struct ResumePoint {
+  std::string checkpoint;  // path
+  TrainState state;
+  std::set<std::string> damaged;  // names of newer ones that are not whole
+};
+
+/// Searches from the newest on and warns of each damaged one. Empty when the run has no checkpoint at all.
+/// Throws FileError (exit 3) when it has some and none is whole.
+std::optional<ResumePoint> find_resume_point(const std::string& run);
+
+/// Removes all but the `keep` newest checkpoints up to `state.step` and the best; damaged ones do not count and stay.
+void remove_old_checkpoints(const std::string& run, const TrainState& state, int64_t keep, const std::set<std::string>& damaged);
+
+}  // namespace aot

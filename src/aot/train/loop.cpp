@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/train/loop.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <string_view>
+
+#include <ATen/ops/from_blob.h>
+#include <fmt/format.h>
+
+#include "aot/core/atomic.h"
+#include "aot/core/device.h"
+#include "aot/core/log.h"
+#include "aot/core/random.h"
+#include "aot/core/signals.h"
+#include "aot/data/loader.h"
+#include "aot/generate/generate.h"
+#include "aot/io/error.h"
+#include "aot/train/evaluate.h"
+
+namespace aot {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+constexpr int64_t kSampleTokens = 200;
+
+class Loop {
+ public:
+  explicit Loop(LoopParts parts)
+      : parts_(std::move(parts)),
+        train_(parts_.settings.train),
+        state_(parts_.state),
+        context_(parts_.model.options().context),
+        end_(planned_steps(train_, tokens_per_step())),
+        stop_(train_.stop_after > 0 ? std::min(train_.stop_after, end_) : end_),
+        peak_gflops_(measured_matmul_gflops()),
+        tokenizer_json_(parts_.data.tokenizer ? parts_.data.tokenizer->to_json() : ""),
+        seconds_before_(state_.seconds),
+        saved_step_(state_.step),
+        logged_step_(state_.step) {}
+
+  LoopResult run();
+
+ private:
+  void one_step(BatchLoader& loader);
+  void watch();
+  void evaluate();
+  void sample();
+  void save(bool must);
+  void log_row();
+  /// Tokens per second of this process.
+  [[nodiscard]] double rate() const { return static_cast<double>(steps_here_ * tokens_per_step()) / std::max(step_seconds_, 1e-9); }
+  [[nodiscard]] int64_t tokens_per_step() const { return train_.batch * train_.accumulate * context_; }
+  [[nodiscard]] double seconds() const { return seconds_before_ + seconds_since(start_); }
+  /// Each `every` steps, and at the end of the budget; 0: only there.
+  [[nodiscard]] bool due(int64_t every) const { return state_.step == end_ || (every > 0 && state_.step % every == 0); }
+
+  LoopParts parts_;
+  const TrainOptions& train_;
+  TrainState& state_;
+  int64_t context_;
+  int64_t end_, stop_;  // steps at which the budget, and this process, end
+  double peak_gflops_;
+  std::string tokenizer_json_;
+
+  Clock::time_point start_ = Clock::now();
+  double seconds_before_;      // trained by earlier processes
+  double step_seconds_ = 0;    // spent in steps by this process
+  double logged_seconds_ = 0;  // of those, up to the last row
+  int64_t saved_step_, logged_step_, steps_here_ = 0;
+  bool improved_ = false;  // the newest evaluation was the best, and is not saved yet
+  StepResult last_;
+};
+
+LoopResult Loop::run() {
+  if (state_.step == 0) save(true);  // from here on the run can be resumed
+  BatchLoader loader(*parts_.data.train,
+                     {.seed = state_.seed, .first_step = state_.step, .rows = train_.batch * train_.accumulate, .length = context_ + 1});
+  Progress progress("train", static_cast<double>(end_), "steps", static_cast<double>(state_.step));
+  while (state_.step < stop_ && stop_signal() == 0) {
+    one_step(loader);
+    if (train_.max_minutes > 0 && seconds() >= 60 * train_.max_minutes) end_ = stop_ = state_.step;
+    watch();
+    progress.update(static_cast<double>(state_.step), fmt::format("loss {:.3f}  {} tokens/s", last_.loss, count_text(rate())));
+  }
+  progress.finish();
+  if (saved_step_ != state_.step) save(true);
+  state_.seconds = seconds();
+  LoopResult result{.finished = state_.step >= end_, .loss = {}, .tokens_per_s = rate()};
+  if (steps_here_ > 0) result.loss = last_.loss;
+  return result;
+}
+
+void Loop::one_step(BatchLoader& loader) {
+  const Clock::time_point start = Clock::now();
+  const at::Tensor tokens = at::from_blob(const_cast<int64_t*>(loader.next()), {train_.batch * train_.accumulate, context_ + 1}, at::kLong);
+  const at::Tensor on_device = tokens.to(parts_.device);
+  last_ = parts_.trainer.step(on_device.narrow(1, 0, context_), on_device.narrow(1, 1, context_));
+  step_seconds_ += seconds_since(start);
+  ++steps_here_;
+  ++state_.step;
+  state_.tokens += tokens_per_step();
+}
+
+/// What is done between two steps.
+void Loop::watch() {
+  if (due(train_.log_every)) log_row();
+  if (due(train_.eval_every)) evaluate();
+  if (train_.sample_every > 0 && due(train_.sample_every)) sample();
+  if (due(train_.save_every) || improved_) save(state_.step >= stop_);
+}
+
+void Loop::log_row() {
+  const double spent = std::max(step_seconds_ - logged_seconds_, 1e-9);
+  const double tokens_per_s = static_cast<double>((state_.step - logged_step_) * tokens_per_step()) / spent;
+  const double gflops = tokens_per_s * parts_.flop_per_token / 1e9;
+  if (gflops > peak_gflops_) peak_gflops_ = std::max(gflops, measured_matmul_gflops());  // the first measurement was disturbed
+  parts_.log.step({.step = state_.step,
+                   .loss = last_.loss,
+                   .lr = last_.lr,
+                   .gradient_norm = last_.gradient_norm,
+                   .tokens = state_.tokens,
+                   .seconds = seconds(),
+                   .tokens_per_s = tokens_per_s,
+                   .peak_share = gflops / peak_gflops_,
+                   .memory_bytes = peak_resident_bytes()});
+  logged_step_ = state_.step;
+  logged_seconds_ = step_seconds_;
+}
+
+void Loop::evaluate() {
+  if (!parts_.data.val) return;
+  const WindowLoss result = mean_loss(parts_.model, *parts_.data.val, train_.eval_windows, train_.batch);
+  if (result.windows == 0) return;
+  improved_ = !state_.best || result.loss < state_.best->loss;
+  if (improved_) state_.best = BestLoss{state_.step, result.loss};
+  parts_.log.validation(state_.step, result.loss, result.windows, improved_);
+  log_info(fmt::format("step {}: validation loss {:.4f}{}", state_.step, result.loss, improved_ ? ", the best so far" : ""));
+}
+
+void Loop::sample() {
+  if (!parts_.data.tokenizer) return;
+  GenerateOptions options;
+  options.tokens = kSampleTokens;
+  Generator generator(parts_.model, *parts_.data.tokenizer, "");
+  const std::string text = generator.sample(derive_seed(state_.seed, "sample", static_cast<uint64_t>(state_.step)), options).text;
+  parts_.log.sample(state_.step, text);
+  log_info(fmt::format("step {}: sample", state_.step));
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    log_info("  | " + escaped(rest.substr(0, end), 1000));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+}
+
+void Loop::save(bool must) {
+  state_.seconds = seconds();
+  state_.next_data = state_.step;
+  state_.next_dropout = state_.step * train_.accumulate;
+  state_.logs = parts_.log.sync();
+  try {
+    save_checkpoint(parts_.folder, parts_.model, parts_.trainer.optimizer(), tokenizer_json_, state_);
+    if (improved_) replace_link(parts_.folder + "/checkpoints", "best", checkpoint_name(state_.step));
+    remove_old_checkpoints(parts_.folder, state_, train_.keep, parts_.damaged);
+    saved_step_ = state_.step;
+    log_detail(fmt::format("step {}: saved", state_.step));
+  } catch (const FileError& error) {
+    if (must || error.code != ExitCode::io || train_.on_save_error == OnSaveError::stop) throw;
+    log_warning(fmt::format("step {} was not saved, training goes on: {}", state_.step, error.what()));
+  }
+  improved_ = false;  // also after a failure: the next try is at the next interval
+}
+
+}  // namespace
+
+LoopResult train_loop(LoopParts parts) {
+  const std::string checkpoints = parts.folder + "/checkpoints";
+  try {
+    return Loop(std::move(parts)).run();
+  } catch (const Error& error) {
+    if (error.problem.rfind("non-finite", 0) != 0) throw;
+    std::error_code none;
+    const std::string last = std::filesystem::read_symlink(checkpoints + "/last", none).string();
+    throw Error(error.code, error.problem, last.empty() ? "no checkpoint was saved" : "last good checkpoint " + checkpoints + "/" + last);
+  }
+}
+
+}  // namespace aot

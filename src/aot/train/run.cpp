@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/train/run.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include "aot/core/device.h"
+#include "aot/core/log.h"
+#include "aot/core/options_json.h"
+#include "aot/core/random.h"
+#include "aot/data/token_dataset.h"
+#include "aot/eval/text.h"
+#include "aot/io/error.h"
+#include "aot/io/output.h"
+#include "aot/models/checkpoint.h"
+#include "aot/models/summary.h"
+#include "aot/train/loop.h"
+#include "aot/train/metrics.h"
+#include "aot/train/trainer.h"
+
+namespace aot {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string config_path(const std::string& folder) {
+  return folder + "/config.toml";
+}
+
+/// A folder in which nothing was started: absent, empty, or with nothing but what a process leaves that died before its first file.
+bool is_untouched(const std::string& folder) {
+  if (!fs::exists(folder)) return true;
+  if (!fs::is_directory(folder)) return false;
+  return std::all_of(fs::directory_iterator(folder), fs::directory_iterator(), [](const fs::directory_entry& entry) {
+    const std::string name = entry.path().filename().string();
+    return name == ".lock" || name.rfind(".tmp-", 0) == 0;
+  });
+}
+
+TextDataset open_data(const RunSettings& settings) {
+  const TrainOptions& train = settings.train;
+  if (train.data.empty()) throw UsageError("train needs --data DIR", "make one by aot data prepare FILE... --tokenizer char --out DIR");
+  TextDataset data = open_text_dataset(train.data, train.tokenizer, settings.model.vocab_size);
+  const int64_t needed = settings.model.context + 1;
+  for (const TokenFile* file : {data.train.get(), data.val.get()}) {
+    if (file == nullptr) continue;
+    if (file->tokens() < needed)
+      throw FileError(file->path(), "",
+                      str("has ", file->tokens(), " tokens, need ", needed, " for a context of ", settings.model.context));
+    file->check_all();
+  }
+  return data;
+}
+
+/// The model's settings with everything filled in that the data decides.
+LanguageOptions model_options(const RunSettings& settings, const TextDataset& data) {
+  LanguageOptions model = settings.model;
+  if (model.vocab_size == 0) model.vocab_size = data.vocab_size;
+  if (model.vocab_size < data.vocab_size)
+    throw UsageError(str("the tokenizer has ", data.vocab_size, " tokens, model ", model.vocab_size), "raise --vocab-size or leave it out");
+  return resolved(model);
+}
+
+void check_same_data(const RunSettings& settings, const DataFacts& now, const DataFacts& saved) {
+  const auto compare = [&](const char* what, const std::string& found, const std::string& needed) {
+    if (found != needed)
+      throw FileError(
+          settings.train.data, "",
+          str("digest mismatch: ", what, " is not the one of the run (found ", found.substr(0, 16), ", need ", needed.substr(0, 16), ")"));
+  };
+  compare("the training data", now.train_sha256, saved.train_sha256);
+  compare("the validation data", now.val_sha256, saved.val_sha256);
+  if (now.tokenizer_sha256 != saved.tokenizer_sha256) throw FileError(settings.train.data, "", "another tokenizer than that of the run");
+}
+
+/// Refuses what cannot fit, with the numbers; returns the model FLOP of one token's training.
+ModelSummary check_room(const RunSettings& settings, const std::string& folder) {
+  const ModelSummary summary = summarize(LanguageModel::without_storage(settings.model), settings.train.batch, settings.model.context);
+  const int64_t limit = memory_limit_bytes(), need = summary.memory.weights + summary.memory.gradients + summary.memory.optimizer;
+  if (need > limit)
+    throw Error(ExitCode::io,
+                str("the run needs ", bytes_text(static_cast<double>(need)),
+                    " of memory for weights, gradients and moments; the limit here is ", bytes_text(static_cast<double>(limit))),
+                "lower --width or --layers");
+  fs::path place = fs::absolute(folder);
+  while (!fs::exists(place)) place = place.parent_path();
+  // The best, and one in the making, besides those kept.
+  require_free_space(place.string(), static_cast<uint64_t>(12 * summary.parameters * (settings.train.keep + 2)));
+  return summary;
+}
+
+void announce_machine(const MachineFacts& saved, const MachineFacts& now) {
+  const auto tell = [](const char* what, const auto& before, const auto& after) {
+    if (before != after)
+      log_warning(str("the run was made with ", what, " ", before, ", now it is ", after, ": results may differ in their last bits"));
+  };
+  tell("processor", saved.cpu, now.cpu);
+  tell("kernels for", saved.kernels, now.kernels);
+  tell("a thread count of", saved.threads, now.threads);
+}
+
+void announce_run(const RunRequest& request, const TextDataset& data, const ModelSummary& summary, const MachineFacts& machine) {
+  const TrainOptions& t = request.settings.train;
+  const LanguageOptions& m = request.settings.model;
+  const auto count = [](int64_t n) { return count_text(static_cast<double>(n)); };
+  log_info(fmt::format("run       {}{}", escaped(request.folder),
+                       request.resume ? fmt::format(", going on from step {}", request.resume->state.step) : ""));
+  log_info(fmt::format("data      {}: {} tokens to train on, {} to validate, vocabulary {}", escaped(t.data), count(data.train->tokens()),
+                       data.val ? count(data.val->tokens()) : "none", data.vocab_size));
+  log_info(fmt::format("model     {}, {} layers, width {}, {} heads of {}, context {}: {} parameters", m.mixer, m.layers, m.width, m.heads,
+                       m.head_dim, m.context, summary.parameters));
+  log_info(fmt::format("training  {} steps of {} x {} tokens, learning rate {:g}, {}, {} threads", t.steps, t.batch * t.accumulate,
+                       m.context, t.schedule.lr, t.dtype, machine.threads));
+  log_info(fmt::format("memory    about {} of {}", bytes_text(static_cast<double>(summary.memory.training())),
+                       bytes_text(static_cast<double>(memory_limit_bytes()))));
+  log_info(fmt::format("seed      {}", t.seed));
+}
+
+/// A kill may have come between a checkpoint and its links.
+void point_links(const std::string& folder, const TrainState& state) {
+  const std::string checkpoints = folder + "/checkpoints";
+  replace_link(checkpoints, "last", checkpoint_name(state.step));
+  if (state.best && fs::exists(checkpoints + "/" + checkpoint_name(state.best->step)))
+    replace_link(checkpoints, "best", checkpoint_name(state.best->step));
+}
+
+void save_summary(const RunSummary& summary, const TrainState& state) {
+  Json json = summary_json(summary);
+  json["program"] = AOT_VERSION;
+  json["machine"] = {{"cpu", state.machine.cpu}, {"kernels", state.machine.kernels}, {"threads", state.machine.threads}};
+  json["settings"] = settings_json(state.settings);
+  write_file_atomically(summary.folder + "/summary.json", dump_json(json, 2) + "\n");
+}
+
+}  // namespace
+
+Json summary_json(const RunSummary& summary) {
+  Json json = {{"finished", summary.finished},
+               {"step", summary.step},
+               {"tokens", summary.tokens},
+               {"loss", summary.loss ? Json(*summary.loss) : Json(nullptr)},
+               {"seconds", summary.seconds},
+               {"tokens_per_s", summary.tokens_per_s},
+               {"parameters", summary.parameters},
+               {"seed", summary.seed},
+               {"run", summary.folder},
+               {"checkpoint", summary.checkpoint}};
+  json["best_val_loss"] = summary.best ? Json(summary.best->loss) : Json(nullptr);
+  json["best_step"] = summary.best ? Json(summary.best->step) : Json(nullptr);
+  json["val_loss"] = summary.val_loss ? Json(*summary.val_loss) : Json(nullptr);
+  json["val_windows"] = summary.val_windows;
+  return json;
+}
+
+std::string find_run(const std::string& resume, const std::string& out) {
+  if (resume != "auto") {
+    if (!out.empty() && fs::path(out).lexically_normal() != fs::path(resume).lexically_normal())
+      throw UsageError("--resume " + resume + " goes on in that folder; leave out --out " + out);
+    return resume;
+  }
+  if (!out.empty()) return is_untouched(out) ? "" : out;
+  std::string newest;
+  fs::file_time_type newest_time;
+  std::error_code missing;
+  for (const fs::directory_entry& entry : fs::directory_iterator("runs", missing)) {
+    std::error_code none;
+    const auto time = fs::last_write_time(entry.path() / "checkpoints", none);
+    if (none || (!newest.empty() && time <= newest_time)) continue;
+    newest = entry.path().string();
+    newest_time = time;
+  }
+  if (newest.empty()) throw FileError("runs", "", "holds no run to go on with", "name one: --resume RUN");
+  return newest;
+}
+
+RunRequest reopen_run(const std::string& folder) {
+  if (!fs::is_directory(folder)) throw FileError(folder, "", fs::exists(folder) ? "not a run folder" : "no such file", "need a run folder");
+  RunRequest request;
+  request.folder = folder;
+  if (is_untouched(folder) || !(fs::exists(config_path(folder)) || fs::exists(folder + "/checkpoints")))
+    throw FileError(folder, "", "holds no run: neither config.toml nor checkpoints");
+  request.lock = std::make_unique<FolderLock>(folder);
+  remove_leftovers(folder);
+  remove_leftovers(folder + "/checkpoints");
+  request.resume = find_resume_point(folder);
+  if (request.resume) return request;
+  std::error_code none;
+  if (const auto rows = fs::file_size(folder + "/metrics.jsonl", none); !none && rows > 0)
+    throw FileError(folder, "", "has trained and holds no checkpoint", "start a new run in another folder");
+  log_warning(escaped(folder) + " was stopped before its first checkpoint: it starts from step 0 of its config.toml");
+  return request;
+}
+
+RunSummary train(RunRequest request) {
+  RunSettings& settings = request.settings;
+  const bool resuming = request.resume.has_value();
+  check(settings.train);
+  if (request.folder.empty()) throw UsageError("train needs --out RUN");
+  if (!request.lock && !is_untouched(request.folder))
+    throw UsageError("--out " + request.folder + " is not empty", "choose another folder, or --resume " + request.folder);
+  if (resuming && request.threads == 0) at::set_num_threads(static_cast<int>(request.resume->state.machine.threads));
+
+  const TextDataset data = open_data(settings);
+  settings.model = model_options(settings, data);
+  if (settings.train.seed < 0) settings.train.seed = static_cast<int64_t>(fresh_seed());
+  const auto seed = static_cast<uint64_t>(settings.train.seed);
+  const int64_t tokens_per_step = settings.train.batch * settings.train.accumulate * settings.model.context;
+  const ModelSummary summary = check_room(settings, request.folder);
+
+  TrainState state;
+  if (resuming) {
+    state = request.resume->state;
+  } else {
+    state.run = fmt::format("{:016x}", derive_seed(fresh_seed(), "run", fresh_seed()));
+    state.seed = seed;
+    state.horizon = planned_steps(settings.train, tokens_per_step);
+  }
+  const DataFacts data_facts{data.train_sha256, data.val_sha256, data.tokenizer_sha256};
+  const MachineFacts machine = machine_facts();
+  if (resuming) {
+    check_same_data(settings, data_facts, state.data);
+    announce_machine(state.machine, machine);
+  }
+  state.data = data_facts;
+  state.machine = machine;
+  state.settings = entries_of(settings);
+  announce_run(request, data, summary, machine);
+
+  LanguageModel model(settings.model, seed);
+  if (resuming)
+    load_weights(request.resume->checkpoint, model);
+  else if (!settings.train.init_from.empty())
+    load_weights(find_checkpoint(settings.train.init_from), model);
+
+  model.to(request.device, at::kFloat);
+  Trainer trainer(model, settings.train, seed, state.horizon);
+  if (resuming) {
+    load_optimizer(request.resume->checkpoint, trainer.optimizer(), state.step);
+    point_links(request.folder, state);
+  }
+
+  if (!request.lock) {
+    make_folders(request.folder);
+    request.lock = std::make_unique<FolderLock>(request.folder);
+  }
+  write_file_atomically(config_path(request.folder), toml_of(settings));
+  MetricsLog log(request.folder, state.logs, request.on_row);
+  const LoopResult result = train_loop({.folder = request.folder,
+                                        .settings = settings,
+                                        .data = data,
+                                        .model = model,
+                                        .trainer = trainer,
+                                        .log = log,
+                                        .state = state,
+                                        .device = request.device,
+                                        .flop_per_token = summary.flop_per_token,
+                                        .damaged = resuming ? request.resume->damaged : std::set<std::string>()});
+
+  RunSummary out{.folder = request.folder,
+                 .checkpoint = request.folder + "/checkpoints/" + checkpoint_name(state.step),
+                 .finished = result.finished,
+                 .step = state.step,
+                 .tokens = state.tokens,
+                 .parameters = summary.parameters,
+                 .seed = seed,
+                 .seconds = state.seconds,
+                 .loss = result.loss,
+                 .tokens_per_s = result.tokens_per_s,
+                 .best = state.best,
+                 .val_loss = {}};
+  if (result.finished && data.val) {
+    const TextScore score = score_text(model, source_of(*data.val), nullptr, 0, true);
+    out.val_loss = score.loss;
+    out.val_windows = score.windows;
+  }
+  if (result.finished) save_summary(out, state);
+  return out;
+}
+
+}  // namespace aot

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/train/settings.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "aot/io/error.h"
+#include "aot/models/checkpoint.h"
+
+namespace aot {
+namespace {
+
+// Budgets, cadences and places: none of them changes what a step computes. The data may move; its digest decides whether it is the same.
+constexpr std::array<std::string_view, 13> kMayChange = {"steps",         "max_tokens",   "max_minutes", "stop_after", "log_every",
+                                                         "eval_every",    "eval_windows", "save_every",  "keep",       "sample_every",
+                                                         "on_save_error", "data",         "tokenizer"};
+
+}  // namespace
+
+void describe(Fields& fields, RunSettings& settings) {
+  describe(fields, settings.train);
+  describe(fields, settings.model);
+}
+
+void describe_seed(Fields& fields, RunSettings& settings) {
+  fields.heading("Randomness");
+  fields.add("seed", settings.train.seed, "seed of everything random").min(-1);
+}
+
+std::vector<TomlEntry> entries_of(RunSettings settings) {
+  Fields fields;
+  describe(fields, settings);
+  describe_seed(fields, settings);
+  return fields.entries();
+}
+
+std::string toml_of(RunSettings settings) {
+  Fields fields;
+  describe(fields, settings);
+  describe_seed(fields, settings);
+  return fields.to_toml();
+}
+
+void set_model_from_checkpoint(Fields& fields, const std::string& checkpoint) {
+  LanguageOptions options = read_model_options(checkpoint);
+  Fields saved;
+  describe(saved, options);
+  fields.set_from(saved.entries(), Origin::preset, checkpoint + "/config.json");
+}
+
+void refuse_changes(Fields& fields, const std::vector<TomlEntry>& saved) {
+  for (const TomlEntry& entry : saved) {
+    if (std::find(kMayChange.begin(), kMayChange.end(), entry.key) != kMayChange.end()) continue;
+    const Field& field = fields.at(entry.key);
+    if (field.value() != entry.value)
+      throw UsageError(str(field.name, " of the run is ", toml_text(entry.value), ", given is ", toml_text(field.value())),
+                       "leave it out to go on, or start a new run with --init-from");
+  }
+}
+
+}  // namespace aot

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// All settings of a run together: what RUN/config.toml holds.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "aot/core/options.h"
+#include "aot/models/language.h"
+#include "aot/train/options.h"
+
+namespace aot {
+
+struct RunSettings {
+  TrainOptions train;
+  LanguageOptions model;
+};
+
+/// Without `seed`, which is one of the command's general flags: add it by `describe_seed` when the flags are made.
+void describe(Fields& fields, RunSettings& settings);
+void describe_seed(Fields& fields, RunSettings& settings);
+
+/// Every setting as it stands in config.toml.
+std::vector<TomlEntry> entries_of(RunSettings settings);
+std::string toml_of(RunSettings settings);
+
+/// Settings of the model in a checkpoint, to be overridden by what the user gives.
+void set_model_from_checkpoint(Fields& fields, const std::string& checkpoint);
+
+/// Throws UsageError, naming both values, when a setting differs from the saved one and going on with it would not be the same run.
+void refuse_changes(Fields& fields, const std::vector<TomlEntry>& saved);
+
+}  // namespace aot

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/train/trainer.h"
+
+#include <cmath>
+
+#include <ATen/ops/full_like.h>
+
+#include "aot/core/device.h"
+#include "aot/core/random.h"
+#include "aot/core/tensor_file.h"
+#include "aot/io/error.h"
+#include "aot/train/autocast.h"
+
+namespace aot {
+namespace {
+
+/// Of a pass whose loss is not finite: the weight that already held such a value, if one did.
+[[noreturn]] void refuse_loss(int64_t step, double loss, const Parameters& parameters) {
+  std::string where;
+  for (const Parameter& parameter : parameters)
+    if (where.empty() && first_non_finite(parameter.value) >= 0) where = ", weight '" + parameter.name + "' holds a NaN or an infinity";
+  throw Error(ExitCode::failed, str("non-finite: step ", step, ": loss is ", loss, where));
+}
+
+}  // namespace
+
+Trainer::Trainer(const LanguageModel& model, const TrainOptions& options, uint64_t seed, int64_t horizon)
+    : model_(model),
+      options_(options),
+      seed_(seed),
+      horizon_(horizon),
+      dtype_(parse_dtype(options.dtype)),
+      optimizer_(model.parameters(), options.adamw) {
+  for (const Parameter& parameter : optimizer_.parameters()) parameter.value.requires_grad_(true);
+}
+
+StepResult Trainer::step(const at::Tensor& ids, const at::Tensor& targets) {
+  const int64_t done = steps(), passes = options_.accumulate;
+  StepResult result{.lr = learning_rate(options_.schedule, horizon_, done)};
+  optimizer_.drop_gradients();
+  for (int64_t pass = 0; pass < passes; ++pass) {
+    LanguageInput input;
+    input.training = true;
+    input.dropout_seed = derive_seed(seed_, "dropout", static_cast<uint64_t>(done * passes + pass));
+    const int64_t first = pass * options_.batch;
+    at::Tensor loss;
+    {
+      const Autocast autocast(ids.device().type(), dtype_);
+      loss = model_.loss(ids.narrow(0, first, options_.batch), targets.narrow(0, first, options_.batch), input);
+    }
+    const auto value = loss.item<double>();
+    if (!std::isfinite(value)) refuse_loss(done + 1, value, optimizer_.parameters());
+    result.loss += value / static_cast<double>(passes);
+    loss.backward(passes == 1 ? at::Tensor() : at::full_like(loss, 1.0 / static_cast<double>(passes)));
+  }
+  result.gradient_norm = gradient_norm(optimizer_.parameters());
+  if (!std::isfinite(result.gradient_norm))
+    throw Error(ExitCode::failed, str("non-finite: step ", done + 1, ": gradient of '", first_non_finite_gradient(optimizer_.parameters()),
+                                      "' holds a NaN or an infinity"));
+  const bool clipped = options_.clip > 0 && result.gradient_norm > options_.clip;
+  optimizer_.update(result.lr, clipped ? result.gradient_norm / options_.clip : 1);
+  return result;
+}
+
+}  // namespace aot

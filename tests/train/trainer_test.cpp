@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/train/trainer.h"
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/randint.h>
+#include <gtest/gtest.h>
+
+#include "aot/core/random.h"
+#include "tests/support/files.h"
+#include "tests/train/tiny.h"
+
+namespace aot {
+namespace {
+
+struct Batch {
+  at::Tensor ids, targets;
+};
+
+/// Rows of 0 1 2 ... with a random start: each next token is certain.
+Batch counting_batch(int64_t rows, uint64_t seed) {
+  Random random(seed);
+  const at::Tensor tokens = at::randint(0, kTinyVocab, {rows, kTinyContext + 1}, at::kLong);
+  for (int64_t row = 0; row < rows; ++row) {
+    const auto first = static_cast<int64_t>(random.below(kTinyVocab));
+    tokens[row].copy_(at::arange(first, first + kTinyContext + 1, at::kLong).remainder(kTinyVocab));
+  }
+  return {tokens.narrow(1, 0, kTinyContext), tokens.narrow(1, 1, kTinyContext)};
+}
+
+std::vector<at::Tensor> copies(const LanguageModel& model) {
+  std::vector<at::Tensor> out;
+  for (const Parameter& parameter : model.parameters()) out.push_back(parameter.value.detach().clone());
+  return out;
+}
+
+/// Largest difference between the weights of two models.
+double distance(const LanguageModel& a, const LanguageModel& b) {
+  double most = 0;
+  const Parameters left = a.parameters(), right = b.parameters();
+  for (size_t i = 0; i < left.size(); ++i)
+    most = std::max(most, left[i].value.detach().sub(right[i].value.detach()).abs().max().item<double>());
+  return most;
+}
+
+TrainOptions options_of(int64_t batch, int64_t accumulate) {
+  TrainOptions options;
+  options.batch = batch;
+  options.accumulate = accumulate;
+  options.schedule = {.lr = 1e-2, .min_lr = 1e-3, .warmup = 2};
+  return options;
+}
+
+TEST(Trainer, LearnsToCount) {
+  const LanguageModel model(tiny_model(), 1);
+  Trainer trainer(model, options_of(8, 1), 1, 60);
+  double first = 0, last = 0;
+  for (int64_t step = 0; step < 60; ++step) {
+    const Batch batch = counting_batch(8, static_cast<uint64_t>(step));
+    last = trainer.step(batch.ids, batch.targets).loss;
+    if (step == 0) first = last;
+  }
+  EXPECT_NEAR(first, std::log(static_cast<double>(kTinyVocab)), 0.1);
+  EXPECT_LT(last, 0.5);
+  EXPECT_EQ(trainer.steps(), 60);
+}
+
+TEST(Trainer, TwoPassesOfHalfABatchEqualOneOfAll) {
+  const LanguageModel whole_model(tiny_model(), 2), halves_model(tiny_model(), 2);
+  Trainer whole(whole_model, options_of(8, 1), 1, 10), halves(halves_model, options_of(4, 2), 1, 10);
+  for (uint64_t step = 0; step < 3; ++step) {
+    const Batch batch = counting_batch(8, step);
+    const StepResult a = whole.step(batch.ids, batch.targets), b = halves.step(batch.ids, batch.targets);
+    EXPECT_NEAR(a.loss, b.loss, 1e-6);
+    EXPECT_NEAR(a.gradient_norm, b.gradient_norm, 1e-5 * a.gradient_norm);
+    EXPECT_EQ(a.lr, b.lr);
+  }
+  EXPECT_LT(distance(whole_model, halves_model), 1e-4);
+}
+
+TEST(Trainer, ClipsByTheGlobalNorm) {
+  const Batch batch = counting_batch(4, 1);
+  const LanguageModel model(tiny_model(), 3);
+  TrainOptions options = options_of(4, 1);
+  options.clip = 1e-3;
+  Trainer trainer(model, options, 1, 10);
+  EXPECT_GT(trainer.step(batch.ids, batch.targets).gradient_norm, 1e-2);  // told as it was
+  double squares = 0;                                                     // first moments are (1 - beta1) times the clipped gradient
+  const Parameters moments = trainer.optimizer().moments();
+  for (size_t i = 0; i < moments.size(); i += 2) squares += moments[i].value.square().sum().item<double>();
+  EXPECT_NEAR(std::sqrt(squares), 0.1 * 1e-3, 1e-8);
+}
+
+TEST(Trainer, SameSeedGivesTheSameBitsWithDropout) {
+  LanguageOptions with_dropout = tiny_model();
+  with_dropout.dropout = 0.2;
+  const LanguageModel a(with_dropout, 4), b(with_dropout, 4), c(with_dropout, 4);
+  Trainer first(a, options_of(2, 2), 7, 10), second(b, options_of(2, 2), 7, 10), other(c, options_of(2, 2), 8, 10);
+  for (uint64_t step = 0; step < 3; ++step) {
+    const Batch batch = counting_batch(4, step);
+    const double loss = first.step(batch.ids, batch.targets).loss;
+    EXPECT_EQ(second.step(batch.ids, batch.targets).loss, loss);
+    EXPECT_NE(other.step(batch.ids, batch.targets).loss, loss);
+  }
+  EXPECT_EQ(distance(a, b), 0);
+  EXPECT_GT(distance(a, c), 0);
+}
+
+TEST(Trainer, RefusesALossThatIsNotFiniteAndChangesNothing) {
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    const LanguageModel model(tiny_model(), 5);
+    Trainer trainer(model, options_of(4, 1), 1, 10);
+    const Batch batch = counting_batch(4, 1);
+    trainer.step(batch.ids, batch.targets);
+    const Parameter last = model.parameters().back();
+    last.value.detach().flatten()[0].fill_(bad);
+    const std::vector<at::Tensor> before = copies(model);
+    expect_error(1, "non-finite: step 2: loss is ", [&] { trainer.step(batch.ids, batch.targets); });
+    EXPECT_NE(error_of([&] { trainer.step(batch.ids, batch.targets); }).find(last.name), std::string::npos);
+    EXPECT_EQ(trainer.steps(), 1);
+    const Parameters after = model.parameters();
+    for (size_t i = 0; i + 1 < after.size(); ++i) EXPECT_TRUE(after[i].value.equal(before[i])) << after[i].name;
+  }
+}
+
+TEST(Trainer, RefusesAGradientThatIsNotFiniteAndChangesNothing) {
+  const LanguageModel model(tiny_model(), 6);
+  Trainer trainer(model, options_of(4, 1), 1, 10);
+  const Batch batch = counting_batch(4, 1);
+  const Parameter first = model.parameters().front();
+  first.value.register_hook([](const at::Tensor& gradient) { return gradient.mul(std::numeric_limits<double>::infinity()); });
+  const std::vector<at::Tensor> before = copies(model);
+  expect_error(1, "non-finite: step 1: gradient of '" + first.name + "'", [&] { trainer.step(batch.ids, batch.targets); });
+  const Parameters after = model.parameters();
+  for (size_t i = 0; i < after.size(); ++i) EXPECT_TRUE(after[i].value.equal(before[i])) << after[i].name;
+}
+
+TEST(Trainer, LearnsInBfloat16OverFloat32Weights) {
+  const LanguageModel exact_model(tiny_model(), 7), model(tiny_model(), 7);
+  TrainOptions options = options_of(8, 1);
+  Trainer exact(exact_model, options, 1, 40);
+  options.dtype = "bfloat16";
+  Trainer trainer(model, options, 1, 40);
+  double loss = 0;
+  for (uint64_t step = 0; step < 40; ++step) {
+    const Batch batch = counting_batch(8, step);
+    const double in_float = exact.step(batch.ids, batch.targets).loss;
+    loss = trainer.step(batch.ids, batch.targets).loss;
+    if (step == 0) {
+      EXPECT_NEAR(loss, in_float, 0.02);
+      EXPECT_NE(loss, in_float);  // or nothing ran in bfloat16
+    }
+  }
+  EXPECT_LT(loss, 1.0);
+  for (const Parameter& parameter : model.parameters()) EXPECT_EQ(parameter.value.scalar_type(), at::kFloat) << parameter.name;
+}
+
+}  // namespace
+}  // namespace aot
