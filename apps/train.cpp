@@ -97,7 +97,7 @@ void add_train(Subcommand& command) {
   describe(state->invocation_fields, state->invocation);
   describe(state->fields, state->settings);
   set_examples(command.app,
-               "aot train --data text --out run                          the defaults: a gate-less MSSA of 0.8 M parameters\n"
+               "aot train --data text --out run                          the defaults: MSSA with 0.8 M parameters\n"
                "aot train --data text --out run --preset gpt2-tiny       named settings\n"
                "aot train --data text --out run --width 128 --steps 500  and any of them changed\n"
                "aot train --resume run                                   go on exactly where it stopped\n"
