@@ -10,6 +10,8 @@ targets=("$@")
 clang=${CLANG:-clang++-14}
 out=build/fuzz
 flags=(-std=c++20 -O1 -g -Isrc -I. -fsanitize=address,undefined -fno-sanitize-recover=all)
+# A small quarantine of freed memory: the default of 256 MB would alone reach the limit below.
+export ASAN_OPTIONS=quarantine_size_mb=16
 mkdir -p "$out/io"
 
 for source in src/aot/io/*.cpp; do
