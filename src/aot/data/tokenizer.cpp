@@ -39,6 +39,7 @@ class CharTokenizer : public VocabularyTokenizer {
     }
   }
   using Tokenizer::encode;
+  [[nodiscard]] size_t safe_cut(std::string_view text) const override { return complete_utf8_prefix(text); }
 
   void encode(std::string_view text, std::vector<int32_t>& ids) const override {
     ids.reserve(ids.size() + text.size());

@@ -18,6 +18,9 @@ class Tokenizer {
   /// Appends the ids of `text`. Special tokens spelt out in text are ordinary text. Throws Error naming line and column of a character
   /// outside the vocabulary (char), or byte of invalid UTF-8 (char); byte and bpe take any bytes.
   virtual void encode(std::string_view text, std::vector<int32_t>& ids) const = 0;
+  /// Length of the longest known prefix of `text` (any part of a longer text) that can be encoded apart from all that follows: its ids and
+  /// those of the rest are the ids of the whole. 0: none is known.
+  [[nodiscard]] virtual size_t safe_cut(std::string_view text) const { return text.size(); }
   /// The bytes of one token, or empty for an id that stands for no bytes (special, padding).
   [[nodiscard]] virtual std::string_view bytes_of(int32_t id) const = 0;
   /// The id that separates documents, or -1.
