@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/data/tokenizer.h"
 
+#include <chrono>
+
 #include <gtest/gtest.h>
 
+#include "aot/io/tokenizer_json.h"
 #include "tests/support/files.h"
 
 namespace aot {
@@ -45,6 +48,68 @@ TEST(CharTokenizer, InvalidUtf8IsNamedByLineAndByte) {
                          "a\0",
                          4));
   });
+}
+
+/// Bytes, then " a", "ab", " ab": enough to see ranks at work.
+TokenizerPtr small_bpe(const TestFolder& folder) {
+  TokenizerFile file;
+  for (int byte = 0; byte < 256; ++byte) file.vocabulary.tokens.emplace_back(1, static_cast<char>(byte));
+  for (const char* token : {"ab", " ab", "aa", "aaaa", "<|endoftext|>"}) file.vocabulary.tokens.emplace_back(token);
+  file.vocabulary.merges = {{'a', 'b', 256}, {' ', 256, 257}, {'a', 'a', 258}, {258, 258, 259}};
+  file.vocabulary.special = {260};
+  return read_tokenizer(folder.write("bpe.json", tokenizer_json_text(file)));
+}
+
+TEST(BpeTokenizer, StrongerMergesComeFirstAndLeftOnesBeforeRightOnes) {
+  const TestFolder folder;
+  const TokenizerPtr tokenizer = small_bpe(folder);
+  EXPECT_EQ(tokenizer->encode("ab ab"), (std::vector<int32_t>{256, 257}));
+  EXPECT_EQ(tokenizer->encode("aab"), (std::vector<int32_t>{'a', 256}));
+  EXPECT_EQ(tokenizer->encode("aaaaaaa"), (std::vector<int32_t>{259, 258, 'a'}));
+  EXPECT_EQ(tokenizer->end_of_text(), 260);
+  EXPECT_EQ(tokenizer->encode("<|endoftext|>").size(), 13u) << "spelt out it is ordinary text";
+}
+
+TEST(BpeTokenizer, AnyBytesSurvive) {
+  const TestFolder folder;
+  const TokenizerPtr tokenizer = small_bpe(folder);
+  uint32_t state = 1;
+  for (int round = 0; round < 2000; ++round) {
+    std::string bytes;
+    for (int i = 0; i < round % 40; ++i) {
+      state = state * 1664525u + 1013904223u;
+      bytes += state >> 31 != 0 ? static_cast<char>(state >> 20) : "ab \n\xe2\x82\xac"[(state >> 24) % 7];
+    }
+    ASSERT_EQ(tokenizer->decode(tokenizer->encode(bytes)), bytes);
+  }
+}
+
+TEST(BpeTokenizer, CutsWhereThePatternSplitsInAnyCase) {
+  const TestFolder folder;
+  const TokenizerPtr tokenizer = small_bpe(folder);
+  const std::string text = "ab ab  aa\n\n ab's \xe3\x80\x80 aab\xe2\x82\xac ab\t\xff ab aaaa ab";
+  const std::vector<int32_t> whole = tokenizer->encode(text);
+  for (size_t length = 1; length <= text.size(); ++length) {
+    const size_t cut = tokenizer->safe_cut(std::string_view(text).substr(0, length));
+    std::vector<int32_t> ids;
+    tokenizer->encode(std::string_view(text).substr(0, cut), ids);
+    tokenizer->encode(std::string_view(text).substr(cut), ids);
+    EXPECT_EQ(ids, whole) << length << " cut at " << cut;
+  }
+  EXPECT_EQ(tokenizer->safe_cut("abcdef"), 0u);
+  EXPECT_EQ(tokenizer->safe_cut("ab  cd"), 2u);
+}
+
+TEST(BpeTokenizer, OneMebibyteWithoutASpaceTakesBelowASecond) {
+  const TestFolder folder;
+  const TokenizerPtr tokenizer = small_bpe(folder);
+  for (const char* unit : {"a", "ab", "aab"}) {
+    std::string text;
+    while (text.size() < 1u << 20) text += unit;
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)).size(), text.size());
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1)) << unit;
+  }
 }
 
 TEST(Tokenizer, AnIdOutsideTheVocabularyIsRefused) {
