@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "aot/core/log.h"
+#include "aot/core/signals.h"
+#include "aot/data/meta.h"
+#include "aot/data/prepare.h"
+#include "aot/data/token_dataset.h"
+#include "aot/io/error.h"
+#include "aot/io/json.h"
+#include "apps/command.h"
+
+namespace aot {
+namespace {
+
+constexpr int64_t kSampleTokens = 64;
+
+struct PrepareState {
+  PrepareOptions options;
+  Fields fields;
+};
+
+struct InspectState {
+  std::string path, tokenizer;
+  int64_t vocab_size = 0;
+  Fields fields;
+};
+
+void run_prepare(const PrepareOptions& options, const GeneralOptions& general) {
+  catch_stop_signals();
+  const std::optional<PrepareResult> result = prepare_text(options);
+  if (!result) {
+    log_warning("stopped; nothing was written");
+    return;
+  }
+  const DatasetMeta& meta = result->meta;
+  const int64_t val_tokens = meta.val ? meta.val->tokens : 0;
+  if (general.json) {
+    print(dump_json({{"out", options.out},
+                     {"tokenizer", meta.tokenizer},
+                     {"vocab_size", meta.vocab_size},
+                     {"dtype", dtype_text(meta.bytes_per_token)},
+                     {"train_tokens", meta.train.tokens},
+                     {"val_tokens", val_tokens},
+                     {"text_bytes", result->text_bytes},
+                     {"files", meta.source_files},
+                     {"skipped", result->skipped}}) +
+          "\n");
+    return;
+  }
+  print(fmt::format("{}: {} train and {} val tokens of {} ({} ids, {}) from {} in {} file{}\n", escaped(options.out), meta.train.tokens,
+                    val_tokens, meta.tokenizer, meta.vocab_size, dtype_text(meta.bytes_per_token),
+                    bytes_text(static_cast<double>(result->text_bytes)), meta.source_files, meta.source_files == 1 ? "" : "s"));
+}
+
+/// What one split holds, every id of it checked.
+Json split_facts(const TextDataset& data, const TokenFile& file, const std::string& sha256) {
+  file.check_all();
+  Json facts = {
+      {"tokens", file.tokens()}, {"dtype", dtype_text(file.bytes_per_token())}, {"sha256", sha256}, {"sample_ids", Json::array()}};
+  std::vector<int64_t> first(static_cast<size_t>(std::min(kSampleTokens, file.tokens())));
+  file.read(0, static_cast<int64_t>(first.size()), first.data());
+  const std::vector<int32_t> ids(first.begin(), first.end());
+  for (const int32_t id : ids) facts["sample_ids"].push_back(id);
+  facts["sample"] = data.tokenizer ? Json(data.tokenizer->decode(ids)) : Json();
+  return facts;
+}
+
+void run_inspect(const InspectState& state, const GeneralOptions& general) {
+  if (state.path.empty()) throw UsageError("data inspect needs a folder or a .bin");
+  const TextDataset data = open_text_dataset(state.path, state.tokenizer, state.vocab_size);
+  const Json facts = {{"path", data.path},
+                      {"tokenizer", data.tokenizer ? Json(data.tokenizer->kind()) : Json()},
+                      {"vocab_size", data.vocab_size},
+                      {"train", split_facts(data, *data.train, data.train_sha256)},
+                      {"val", data.val ? split_facts(data, *data.val, data.val_sha256) : Json()}};
+  if (general.json) return print(dump_json(facts) + "\n");
+  print(fmt::format("tokenizer   {}, {} ids\n", data.tokenizer ? data.tokenizer->kind() : "not known", data.vocab_size));
+  for (const char* split : {"train", "val"}) {
+    const Json& part = facts[split];
+    if (part.is_null()) {
+      print(fmt::format("{:<11} none\n", split));
+      continue;
+    }
+    print(fmt::format("{:<11} {} tokens, {}, all in the vocabulary\n", split, part["tokens"].get<int64_t>(), std::string(part["dtype"])));
+    const std::string sample = part["sample"].is_null() ? dump_json(part["sample_ids"]) : escaped(std::string(part["sample"]));
+    print(fmt::format("  begins    {}\n", sample));
+  }
+}
+
+}  // namespace
+
+void add_data(Subcommand& command) {
+  command.app.require_subcommand(1);
+  set_examples(command.app, "aot data prepare book.txt --tokenizer char --out data/book\naot data inspect data/book\n");
+
+  const auto prepare = std::make_shared<PrepareState>();
+  CLI::App* app = command.app.add_subcommand("prepare", "text files and folders -> train.bin, val.bin, tokenizer.json, meta.json");
+  app->fallthrough();
+  set_examples(*app,
+               "aot data prepare book.txt --tokenizer char --out data/book\n"
+               "aot data prepare texts/ more.txt --tokenizer gpt2:gpt2-bpe --val 0.05 --out data/texts\n");
+  app->add_option("FILE", prepare->options.inputs, "files, and folders to read recursively")->required();
+  prepare->fields.heading("Prepare");
+  prepare->fields.add("tokenizer", prepare->options.tokenizer, "byte, char, gpt2:DIR (encoder.json + vocab.bpe), or a tokenizer.json")
+      .metavar("NAME");
+  prepare->fields.add("val", prepare->options.val, "share of the tokens, the last ones, kept for validation").min(0);
+  prepare->fields.add("out", prepare->options.out, "folder to make; must not exist or be empty").metavar("DIR");
+  prepare->fields.add_flags(*app);
+  app->callback([prepare, &general = command.general] {
+    resolve(prepare->fields);
+    run_prepare(prepare->options, general);
+  });
+
+  const auto inspect = std::make_shared<InspectState>();
+  app = command.app.add_subcommand("inspect", "what a prepared folder or a .bin holds, every token checked");
+  app->fallthrough();
+  set_examples(*app, "aot data inspect data/book\naot data inspect val.bin --tokenizer gpt2:gpt2-bpe --json\n");
+  app->add_option("PATH", inspect->path, "prepared folder, folder of nanoGPT, or .bin")->required();
+  inspect->fields.heading("Inspect");
+  inspect->fields.add("tokenizer", inspect->tokenizer, "for a .bin without its own: byte, gpt2:DIR, or a tokenizer.json").metavar("NAME");
+  inspect->fields.add("vocab-size", inspect->vocab_size, "for a .bin without a tokenizer: ids are below this").min(0);
+  inspect->fields.add_flags(*app);
+  app->callback([inspect, &general = command.general] {
+    resolve(inspect->fields);
+    run_inspect(*inspect, general);
+  });
+}
+
+}  // namespace aot
