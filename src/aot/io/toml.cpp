@@ -16,6 +16,7 @@ namespace {
 
 constexpr size_t kMaxBytes = 1u << 20;
 constexpr int kMaxDepth = 64;
+constexpr size_t kMaxKeys = 4096;  // far more than there are settings; bounds the memory of 1 MiB of short lines
 
 [[noreturn]] void fail(const std::string& path, const std::string& place, const std::string& problem, const std::string& hint = "") {
   throw FileError(path, place, problem, hint, ExitCode::usage);
@@ -164,6 +165,7 @@ class Parser {
 
   std::vector<TomlEntry> run() {
     while (skip_blank_lines()) {
+      if (entries_.size() + headers_.size() == kMaxKeys) fail_here(str("more than ", kMaxKeys, " keys and tables"));
       if (peek() == '[') {
         header();
       } else {
