@@ -17,7 +17,11 @@ namespace aot {
 namespace {
 
 constexpr size_t kBytes = 1'000'000;
+#ifdef __SANITIZE_ADDRESS__
+constexpr double kMaxSeconds = 1;
+#else
 constexpr double kMaxSeconds = 0.05;
+#endif
 
 /// `piece(i)` for i = 0, 1, ... until a megabyte is full, between `start` and `end`.
 std::string filled(const std::string& start, const std::function<std::string(size_t)>& piece, const std::string& end) {
