@@ -80,6 +80,19 @@ def corpora():
         tokenizer({"a": 0}, [], None, {"type": "Fuse"}, []),
         b'{"version":"1.0","model":{"type":"Unigram","vocab":[]}}',
     ]
+    yield "encode", [
+        b"they'll see the  then\n\n  x = 12'll", "é\u0301你好\u3000\u180e\u0085🙂".encode(), b"aaaaaaa aaa\xff\xc3\xa9\xc3 \xed\xa0\x80'l", b" \t\r\n   ",
+        b"<|endoftext|>", "word \u2028next\xa0 ".encode() * 4,
+    ]
+    yield "token_file", [
+        bytes([8 << 1]) + struct.pack("<6H", 1, 2, 255, 0, 7, 3), bytes([8 << 1]) + struct.pack("<2H", 1, 256), bytes([17 << 1 | 1]) + struct.pack("<3I", 1, 70000, 5),
+        bytes([4 << 1]) + struct.pack("<64I", *[3] * 64), bytes([31 << 1 | 1]) + struct.pack("<2I", 0x80000000, 0xFFFFFFFF), bytes([8 << 1]) + b"abc",
+    ]
+    split = {"tokens": 9, "text_bytes": 9, "sha256": "a" * 64}
+    meta = {"format": 1, "tokenizer": "byte", "tokenizer_sha256": "b" * 64, "vocab_size": 256, "dtype": "uint16", "train": split, "val": split,
+            "source_files": 1, "sources": [{"name": "x\n.txt", "bytes": 18}]}
+    changes = [{}, {"val": None}, {"dtype": "int8"}, {"format": 99}, {"vocab_size": -1}, {"sources": [{"name": 3}]}, {"tokenizer_sha256": "xyz"}]
+    yield "dataset_meta", [json.dumps({**meta, **change}).encode() for change in changes]
 
 
 def main():

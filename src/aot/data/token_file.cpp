@@ -3,7 +3,6 @@
 #include <cstring>
 #include <vector>
 
-#include "aot/core/random.h"
 #include "aot/data/token_dataset.h"
 #include "aot/io/error.h"
 #include "aot/io/sha256.h"
@@ -79,13 +78,6 @@ void TokenFile::check_all() const {
     throw FileError(path(), "", "every second token is 0: u32?", "a .bin without meta.json must be uint16");
   if (!sha256_.empty() && file_sha256(file_) != sha256_) throw FileError(path(), "", "digest mismatch: not what meta.json was written for");
   file_.check_unchanged();
-}
-
-int64_t window_start(uint64_t seed, int64_t step, int64_t index, int64_t tokens, int64_t length) {
-  if (length < 1 || length > tokens) throw Error(ExitCode::failed, str("window_start: has ", tokens, " tokens, need ", length));
-  const uint64_t of_step = derive_seed(seed, "windows of a step", static_cast<uint64_t>(step));
-  Random random(derive_seed(of_step, "window", static_cast<uint64_t>(index)));
-  return static_cast<int64_t>(random.below(static_cast<uint64_t>(tokens - length) + 1));
 }
 
 }  // namespace aot
