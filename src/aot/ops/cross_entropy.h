@@ -10,11 +10,14 @@ namespace aot {
 
 constexpr int64_t kIgnoredTarget = -1;
 
-/// Mean over the targets that are not ignored of log sum_v exp(x . h_v) - x . h_target, in nats; NaN when all are ignored.
+/// Mean over the targets that are not ignored of log sum_v exp(x . h_v) - x . h_target, in nats; NaN, with gradients of 0, when all are
+/// ignored.
 ///   x (N, D);  head (V, D);  targets (N,) int64, -1 = ignored.   Differentiable in x and head, once.
-///   Both gradients are made in the forward pass, chunk by chunk, and only scaled in the backward. Half types are multiplied as they are;
-///   logits, softmax and sums are float32 (float64 for float64).
-///   Cost: 3 products of N x V x D with gradients, 1 without; memory `cross_entropy_buffer_bytes` beside the gradients.
+///   Both gradients are made in the forward pass, chunk by chunk; the backward scales them in place unless the graph is retained.
+///   Products are in the dtype of x, under autocast in autocast's; logits, softmax, sums and the head's gradient are float32 (float64 for
+///   float64).
+///   Cost: 3 products of N x V x D with gradients, 1 without. Memory: `cross_entropy_buffer_bytes` beside the gradients; half types add
+///   half of that, and the head and one part of its gradient in that type.
 at::Tensor linear_cross_entropy(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets);
 
 /// The same per target (N,), 0 where ignored; no gradient.
