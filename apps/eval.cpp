@@ -46,10 +46,16 @@ struct EvalData {
   TokenSource source;
 };
 
+/// REQUIRES of both evaluations: a token, and one before it.
+TokenSource checked(TokenSource source, const std::string& path) {
+  if (source.tokens < 2) throw FileError(path, "", str("need at least 2 tokens to score one (found ", source.tokens, ")"));
+  return source;
+}
+
 TokenSource split_source(const TextDataset& dataset, const std::string& split) {
   const TokenFile* file = split == "train" ? dataset.train.get() : dataset.val.get();
   if (file == nullptr) throw FileError(dataset.path, "", str("has no split '", split, "'"));
-  return source_of(*file);
+  return checked(source_of(*file), file->path());
 }
 
 bool is_prepared(const std::string& path) {
@@ -73,11 +79,12 @@ std::unique_ptr<EvalData> open_data(const EvalFlags& flags, const std::string& c
   const std::string tokenizer_path = checkpoint + "/tokenizer.json";
   const TokenizerPtr models = fs::exists(tokenizer_path) ? read_tokenizer(tokenizer_path) : nullptr;
   if (!is_prepared(flags.data)) {
+    if (!flags.tokenizer.empty()) throw UsageError("--tokenizer is for a .bin without one; a text file is read with the model's");
     if (models == nullptr)
       throw FileError(checkpoint, "", "no tokenizer.json to read text with", "prepare the text first: aot data prepare");
     data->text = encode_file(flags.data, *models);
     data->tokenizer = models;
-    data->source = source_of(data->text);
+    data->source = checked(source_of(data->text), flags.data);
     return data;
   }
   const bool bare = !fs::exists(fs::path(flags.data) / "meta.json");
@@ -130,7 +137,9 @@ void run_text(const EvalFlags& flags, const GeneralOptions& general) {
 
 void run_ngrams(const EvalFlags& flags, const GeneralOptions& general) {
   if (flags.data.empty()) throw UsageError("eval ngrams needs --data DIR");
-  if (!is_prepared(flags.data)) throw FileError(flags.data, "", "not a folder of prepared text", "make one: aot data prepare");
+  if (!fs::is_directory(flags.data))  // one file cannot be both what is counted and what is scored
+    throw FileError(flags.data, "", fs::exists(flags.data) ? "not a folder of prepared text" : "no such folder",
+                    "make one: aot data prepare");
   const TextDataset dataset = open_text_dataset(flags.data, flags.tokenizer, flags.vocab_size);
   const NgramScore score = score_ngrams(split_source(dataset, "train"), split_source(dataset, "val"), dataset.vocab_size, true);
   if (general.json) {

@@ -106,7 +106,7 @@ void run_generate(const GenerateFlags& flags, const GeneralOptions& general) {
   if (flags.options.logprobs > 0 && !general.json) throw UsageError("--logprobs needs --json");
   (void)TextStream(flags.options.stop);  // refuses an empty stop string before the model is read
   const uint64_t seed = general.seed >= 0 ? static_cast<uint64_t>(general.seed) : fresh_seed();
-  if (seed > static_cast<uint64_t>(std::numeric_limits<int64_t>::max() - flags.samples))
+  if (seed > static_cast<uint64_t>(std::numeric_limits<int64_t>::max() - (flags.samples - 1)))
     throw UsageError(str("--seed: the seeds of ", flags.samples, " samples from ", seed, " on pass 2^63 - 1"));
   const std::string prompt = read_prompt(flags);
 
