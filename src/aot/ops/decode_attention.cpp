@@ -10,12 +10,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 
-// One loop, compiled for each instruction set and chosen when the program starts.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define AOT_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define AOT_CLONES
-#endif
+#include "aot/ops/clones.h"
 
 namespace aot {
 namespace {

@@ -9,21 +9,31 @@
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 
-// One version per instruction set, chosen when the program starts. Sanitizers run before that choice can be made.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define AOT_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define AOT_CLONES
-#endif
+#include "aot/ops/clones.h"
 
 namespace aot {
 namespace {
 
 constexpr int64_t kGrain = 16384;  // numbers of W per thread, 64 KiB: below it starting a thread costs more than it saves
 
-/// out[n] = w[n, :] . x for `rows` rows of `width`.
+/// out[n] = w[n, :] . x for `rows` rows of `width`. Four rows at a time: one sum alone would wait for its own last addition.
 AOT_CLONES void dot_rows(const float* w, const float* x, float* out, int64_t rows, int64_t width) {
-  for (int64_t n = 0; n < rows; ++n, w += width) {
+  int64_t n = 0;
+  for (; n + 4 <= rows; n += 4, w += 4 * width) {
+    float sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
+#pragma omp simd reduction(+ : sum0, sum1, sum2, sum3)
+    for (int64_t i = 0; i < width; ++i) {
+      sum0 += w[i] * x[i];
+      sum1 += w[width + i] * x[i];
+      sum2 += w[2 * width + i] * x[i];
+      sum3 += w[3 * width + i] * x[i];
+    }
+    out[n] = sum0;
+    out[n + 1] = sum1;
+    out[n + 2] = sum2;
+    out[n + 3] = sum3;
+  }
+  for (; n < rows; ++n, w += width) {
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t i = 0; i < width; ++i) sum += w[i] * x[i];
