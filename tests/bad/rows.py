@@ -33,7 +33,7 @@ ALPHABET = byte_alphabet()
 
 
 class Base:
-    """Good files that rows copy and damage: a text in bytes, and a run trained on it."""
+    """Good files that rows copy and damage: a text in bytes, a run trained on it, and prepared folders."""
 
     def __init__(self, folder, run):
         folder.mkdir()
@@ -41,6 +41,11 @@ class Base:
         write_bytes_data(self.text)
         code, errors, _, _ = run(["train", "--data", str(self.text), "--vocab-size", "256", "--out", str(self.run_folder), *MODEL, *TRAINING])
         assert code == 0, errors
+        self.characters, self.bytes = folder / "characters", folder / "bytes"
+        (folder / "text.txt").write_text("the cat sat\non a mat and slept.\n" * 40)
+        for kind, out in (("char", self.characters), ("byte", self.bytes)):
+            code, errors, _, _ = run(["data", "prepare", str(folder / "text.txt"), "--tokenizer", kind, "--out", str(out)])
+            assert code == 0, errors
         self.checkpoint = max((self.run_folder / "checkpoints").glob("step-*"))
 
 
