@@ -8,3 +8,6 @@
 #else
 #define AOT_CLONES
 #endif
+
+// A piece of such a loop, compiled again inside each of its versions.
+#define AOT_INLINE [[gnu::always_inline]] inline
