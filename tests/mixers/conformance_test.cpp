@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every mixer of the catalogue must hold; printed as one table of pass, FAIL, or the capability that exempts it.
+#include <cmath>
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -17,8 +18,10 @@
 #include <gtest/gtest.h>
 
 #include "aot/core/random.h"
+#include "aot/core/tensor_file.h"
 #include "aot/io/error.h"
 #include "aot/mixers/mixer.h"
+#include "tests/support/files.h"
 #include "tests/support/tensors.h"
 
 namespace aot {
@@ -162,7 +165,6 @@ std::string explicit_path(const Subject& s) {
   const MixerPtr mixer = s.make();
   if (!mixer->capabilities().operator_matrix) return "exempt: operator_matrix";
   const at::Tensor x = test::normal({2, 9, kWidth}, 1);
-  at::Tensor heads;
   Taps taps;
   taps.listen("weights", [](const std::string&, const at::Tensor& value) { return value; });
   MixerInput listened = s.input(x);
@@ -173,26 +175,71 @@ std::string explicit_path(const Subject& s) {
                  test::max_difference(mixer->forward(listened), mixer->forward(s.input(x))) < 1e-12);
 }
 
-std::string formulas(const Subject& s) {
-  const MixerPtr mixer = s.make(at::kFloat);
-  if (!mixer->capabilities().decode) return "exempt: decode";
-  return verdict(mixer->make_state(2, 33)->bytes() == mixer->state_bytes(2, 33, 4));
+/// Floating-point operations counted from what is there: every matrix that meets a token (a tied one twice), and every pair of tokens
+/// that the operator shows, in scores and in values.
+int64_t counted_flop(const Subject& s, const Mixer& mixer, int64_t batch, int64_t tokens) {
+  int64_t matrices = 0, pairs = 0;
+  for (const Parameter& parameter : mixer.parameters())
+    if (parameter.name[0] == 'w' || parameter.name[0] == 'u')
+      matrices += parameter.value.numel() * (parameter.name == "u" && s.options.output == Output::tied ? 2 : 1);
+  if (mixer.capabilities().operator_matrix)
+    pairs = mixer.operator_matrix(s.input(test::normal({batch, tokens, kWidth}, 1))).count_nonzero().item<int64_t>();
+  return 2 * matrices * batch * tokens + 4 * pairs * kDim;
 }
 
+std::string formulas(const Subject& s) {
+  for (const int64_t tokens : {1, 9}) {
+    const MixerPtr mixer = s.make();
+    if (mixer->forward_flop(2, tokens, s.options.causal) != counted_flop(s, *mixer, 2, tokens)) return "FAIL";
+  }
+  for (const at::ScalarType dtype : {at::kDouble, at::kFloat}) {
+    const MixerPtr mixer = s.make(dtype);
+    if (!mixer->capabilities().decode) continue;
+    const auto state = mixer->make_state(2, 33);
+    const c10::NoGradGuard no_grad;
+    static_cast<void>(mixer->step(test::normal({2, 33, kWidth}, 1, dtype), *state));
+    if (state->bytes() != mixer->state_bytes(2, 33, dtype == at::kDouble ? 8 : 4)) return "FAIL";
+  }
+  return kPass;
+}
+
+/// Parameters written to a file and read into another mixer make it the same mixer, bit for bit.
+std::string saving(const Subject& s) {
+  const TestFolder folder;
+  const MixerPtr saved = s.make(at::kFloat), loaded = s.make(at::kFloat);
+  {
+    const c10::NoGradGuard no_grad;
+    for (const Parameter& parameter : loaded->parameters()) parameter.value.add_(1);
+  }
+  const MixerInput input = s.input(test::normal({2, 9, kWidth}, 1, at::kFloat));
+  const at::Tensor wanted = saved->forward(input);
+  if (loaded->forward(input).equal(wanted)) return "FAIL";
+  AtomicFolder writer(folder.path(), "mixer");
+  save_tensors(writer, "mixer.safetensors", saved->parameters());
+  writer.commit({});
+  load_tensors(SafetensorsFile(folder.path("mixer/mixer.safetensors")), loaded->parameters());
+  return verdict(loaded->forward(input).equal(wanted));
+}
+
+/// A second forward pass from the same generator seed draws the same dropout: what recomputing activations needs.
 std::string recompute(const Subject& s) {
   Subject dropping = s;
   dropping.options.dropout = 0.3;
   const MixerPtr mixer = dropping.make();
   const auto run = [&](uint64_t seed) {
-    const at::Tensor x = test::normal({2, 9, kWidth}, 1).requires_grad_();
-    MixerInput input = s.input(x);
+    std::vector<at::Tensor> inputs{test::normal({2, 9, kWidth}, 1).requires_grad_()};
+    MixerInput input = s.input(inputs[0]);
+    for (const Parameter& parameter : mixer->parameters()) inputs.push_back(parameter.value);
     input.training = true;
     input.generator = make_generator(seed);
-    const at::Tensor y = mixer->forward(input);
-    return std::pair(y, test::gradients(y, test::normal(y.sizes(), 3), {x})[0]);
+    std::vector<at::Tensor> out{mixer->forward(input)};
+    for (const at::Tensor& gradient : test::gradients(out[0], test::normal(out[0].sizes(), 3), inputs)) out.push_back(gradient);
+    return out;
   };
   const auto first = run(1), again = run(1), other = run(2);
-  return verdict(first.first.equal(again.first) && first.second.equal(again.second) && !first.first.equal(other.first));
+  for (size_t i = 0; i < first.size(); ++i)
+    if (!first[i].equal(again[i])) return "FAIL";
+  return verdict(!first[0].equal(other[0]));
 }
 
 template <class Exception, class Work>
@@ -223,6 +270,16 @@ std::string refusal(const Subject& s) {
   for (const bool causal : {true, false})
     if (!(causal ? can.causal : can.bidirectional))
       held &= throws<c10::ValueError>([&] { static_cast<void>(mixer->forward({.x = x, .causal = causal})); }, s.name);
+  if (!can.key_mask) {
+    MixerInput masked = s.input(x);
+    masked.key_mask = at::ones({1, 5}, at::kBool);
+    held &= throws<c10::ValueError>([&] { static_cast<void>(mixer->forward(masked)); }, s.name);
+  }
+  if (can.decode && !can.truncate) {
+    const auto state = mixer->make_state(1, 5);
+    static_cast<void>(mixer->step(x, *state));
+    held &= throws<c10::ValueError>([&] { state->truncate(4); }, s.name);
+  }
   if (!can.decode) held &= throws<c10::ValueError>([&] { static_cast<void>(mixer->make_state(1, 5)); }, s.name);
   if (!can.operator_matrix) held &= throws<c10::ValueError>([&] { static_cast<void>(mixer->operator_matrix(s.input(x))); }, s.name);
   if (!can.any_length) {
@@ -263,7 +320,8 @@ TEST(Mixers, Conform) {
       {"shape", shape},       {"determinism", determinism}, {"batch", batch},
       {"padding", padding},   {"gradient", gradient},       {"causality", causality},
       {"decode", decode},     {"permutation", permutation}, {"explicit path", explicit_path},
-      {"formulas", formulas}, {"recompute", recompute},     {"refusal", refusal}};
+      {"formulas", formulas}, {"saving", saving},           {"recompute", recompute},
+      {"refusal", refusal}};
   for (const Subject& subject : subjects()) {
     std::printf("%s\n", title(subject).c_str());
     for (const auto& [item, check] : items) {
@@ -299,6 +357,30 @@ TEST(Mixers, MssaHoldsHalfTheDecodeStateOfMhsa) {
 TEST(Mixers, AnUnknownNameListsTheKnownOnes) {
   at::Generator generator = make_generator(1);
   EXPECT_TRUE(throws<UsageError>([&] { static_cast<void>(make_mixer("msa", {}, generator)); }, "mssa, mhsa, tssa"));
+}
+
+TEST(Mixers, RefuseSizesThatAreNone) {
+  at::Generator none;
+  const MixerOptions good{.width = 8, .heads = 2, .head_dim = 4, .context = 8};
+  for (const MixerEntry& entry : mixer_catalogue()) {
+    const auto refused = [&](const std::string& word, auto change) {
+      MixerOptions options = good;
+      change(options);
+      expect_error(2, word, [&] { static_cast<void>(make_mixer(entry.name, options, none)); });
+    };
+    for (const int64_t size : {0, -1}) {
+      refused("width must be at least 1", [size](MixerOptions& o) { o.width = size; });
+      refused("heads must be at least 1", [size](MixerOptions& o) { o.heads = size; });
+      refused("head_dim must be at least 1", [size](MixerOptions& o) { o.head_dim = size; });
+      refused("layers must be at least 1", [size](MixerOptions& o) { o.layers = size; });
+    }
+    refused("context", [](MixerOptions& o) { o.context = -1; });
+    for (const double rate : {-0.1, 1.0, std::nan("")}) refused("dropout", [rate](MixerOptions& o) { o.dropout = rate; });
+    EXPECT_NO_THROW(static_cast<void>(make_mixer(entry.name, good, none)));
+  }
+  MixerOptions without_context = good;
+  without_context.context = 0;
+  expect_error(2, "needs a context", [&] { static_cast<void>(make_mixer("tssa", without_context, none)); });
 }
 
 }  // namespace

@@ -17,10 +17,30 @@ const std::vector<MixerEntry>& mixer_catalogue() {
   return catalogue;
 }
 
+namespace {
+
+void check_options(const MixerOptions& options) {
+  const auto at_least_one = [](const char* name, int64_t value) {
+    if (value < 1) throw UsageError(str("mixer: ", name, " must be at least 1 (found ", value, ")"));
+  };
+  at_least_one("width", options.width);
+  at_least_one("heads", options.heads);
+  at_least_one("head_dim", options.head_dim);
+  at_least_one("layers", options.layers);
+  if (options.context < 0) throw UsageError(str("mixer: context must not be negative (found ", options.context, ")"));
+  if (!(options.dropout >= 0 && options.dropout < 1))
+    throw UsageError(str("mixer: dropout must be at least 0 and below 1 (found ", options.dropout, ")"));
+}
+
+}  // namespace
+
 MixerPtr make_mixer(std::string_view name, const MixerOptions& options, at::Generator& generator) {
   std::string known;
   for (const MixerEntry& entry : mixer_catalogue()) {
-    if (entry.name == name) return entry.make(options, generator);
+    if (entry.name == name) {
+      check_options(options);
+      return entry.make(options, generator);
+    }
     known += (known.empty() ? "" : ", ") + entry.name;
   }
   throw UsageError(str("unknown mixer '", name, "'"), "known: " + known);

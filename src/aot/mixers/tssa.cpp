@@ -5,6 +5,7 @@
 
 #include <ATen/ops/zeros.h>
 
+#include "aot/io/error.h"
 #include "aot/mixers/mixer.h"
 #include "aot/ops/dropout.h"
 #include "aot/ops/heads.h"
@@ -61,6 +62,8 @@ class Tssa : public Mixer {
     refuse(options.rotary, "tssa", "rotary positions: no query meets a key");
     refuse(options.gate != Gate::none, "tssa", "gate");
     refuse(options.output == Output::tied, "tssa", "tied output");
+    if (options.causal && options.context < 1)
+      throw UsageError(str("mixer tssa needs a context of at least 1 when causal (found ", options.context, ")"));
     const int64_t inner = options.heads * options.head_dim;
     u_ = normal_parameter({inner, options.width}, 0.02, generator);
     temperature_ = constant_parameter({options.heads}, 1, generator);
