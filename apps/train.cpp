@@ -72,7 +72,10 @@ RunRequest settle(State& state, const GeneralOptions& general) {
   }
   resolve(state.fields, config);
   if (general.seed >= 0) state.fields.at("seed").set(Value(general.seed), Origin::flag, "--seed");
-  if (request.resume) refuse_changes(state.fields, request.resume->state.settings);
+  if (request.resume)
+    refuse_changes(state.fields, request.resume->state.settings);
+  else
+    fit_warmup(state.fields, state.settings);
   request.settings = state.settings;
   request.threads = general.threads;
   request.device = parse_device(general.device);

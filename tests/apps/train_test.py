@@ -252,6 +252,13 @@ class Usage(Case):
         self.assertIn("not empty", last_line(result))
         self.assertEqual(self.digests(self.whole), before)
 
+    def test_a_short_try_needs_no_warmup_of_its_own(self):
+        short = self.path("short")
+        result = run("train", "--data", self.path("text"), "--tokenizer", "byte", "--out", short, *MODEL, "--steps", "3", *GENERAL)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        with open(os.path.join(short, "config.toml"), encoding="utf-8") as file:
+            self.assertIn("warmup = 0\n", file.read())
+
     def test_refusals_write_nothing(self):
         for flags in (["--warmup", "100", "--steps", "50"], ["--width", "33"], ["--vocab-size", "3"], ["--min-lr", "1"],
                       ["--init-from", self.path("absent")], ["--preset", "no-such"], ["--context", "99999"]):

@@ -42,6 +42,11 @@ std::string toml_of(RunSettings settings) {
   return fields.to_toml();
 }
 
+void fit_warmup(Fields& fields, RunSettings& settings) {
+  int64_t& warmup = settings.train.schedule.warmup;
+  if (fields.at("warmup").origin <= Origin::preset && warmup > settings.train.steps) warmup = settings.train.steps / 10;
+}
+
 void set_model_from_checkpoint(Fields& fields, const std::string& checkpoint) {
   LanguageOptions options = read_model_options(checkpoint);
   Fields saved;

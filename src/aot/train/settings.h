@@ -24,6 +24,10 @@ void describe_seed(Fields& fields, RunSettings& settings);
 std::vector<TomlEntry> entries_of(RunSettings settings);
 std::string toml_of(RunSettings settings);
 
+/// A warm-up that nobody gave (the default's or a preset's) and that is longer than the whole run becomes a tenth of it, so that a short
+/// try needs no second flag. One that was given stays, to be refused.
+void fit_warmup(Fields& fields, RunSettings& settings);
+
 /// Settings of the model in a checkpoint, to be overridden by what the user gives.
 void set_model_from_checkpoint(Fields& fields, const std::string& checkpoint);
 
