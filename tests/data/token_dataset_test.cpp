@@ -121,6 +121,18 @@ TEST_F(PreparedFolder, OpensWithoutValidationSplit) {
   EXPECT_EQ(open_text_dataset(folder_.path()).val, nullptr);
 }
 
+TEST_F(PreparedFolder, OneBinOfItIsReadAsMetaJsonSays) {
+  const TextDataset data = open_text_dataset(folder_.path("val.bin"));
+  EXPECT_EQ(data.tokenizer->kind(), "char");
+  EXPECT_EQ(read_all(*data.train), (std::vector<int64_t>{2, 1}));
+  EXPECT_EQ(read_all(*data.val), (std::vector<int64_t>{2, 1}));
+  EXPECT_EQ(data.train_sha256, meta_.val->sha256);
+  EXPECT_EQ(read_all(*open_text_dataset(folder_.path("train.bin")).val), (std::vector<int64_t>{0, 1, 2, 0}));
+  meta_.val.reset();
+  write_meta();
+  expect_error(3, "knows no val.bin", [&] { open_text_dataset(folder_.path("val.bin")); });
+}
+
 TEST_F(PreparedFolder, RefusesFilesThatAreNotThoseOfMetaJson) {
   folder_.write("val.bin", packed<uint16_t>({2, 1, 0}));
   expect_error(3, "meta.json says 2 tokens, file has 3", [&] { open_text_dataset(folder_.path()); });

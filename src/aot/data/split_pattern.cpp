@@ -48,7 +48,7 @@ struct SplitPattern::Code {
 
 struct SplitPattern::Matcher::Block {
   struct Free {
-    void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
+    void operator()(pcre2_match_data* block) const { pcre2_match_data_free(block); }
   };
   std::unique_ptr<pcre2_match_data, Free> data;
 };

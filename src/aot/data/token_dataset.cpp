@@ -32,7 +32,8 @@ std::unique_ptr<TokenFile> open_described(const std::string& path, const Dataset
   return file;
 }
 
-void open_prepared(TextDataset& data, const std::string& tokenizer_path) {
+/// A folder with meta.json; with `only`, that .bin of it as both splits.
+void open_prepared(TextDataset& data, const std::string& only, const std::string& tokenizer_path) {
   const DatasetMeta meta = read_dataset_meta(data.path + "/meta.json");
   const std::string own = data.path + "/tokenizer.json";
   set_tokenizer(data, read_tokenizer(own));
@@ -42,11 +43,15 @@ void open_prepared(TextDataset& data, const std::string& tokenizer_path) {
     throw FileError(own, "", str("another tokenizer: has ", data.vocab_size, " tokens, meta.json says ", meta.vocab_size));
   if (!tokenizer_path.empty() && sha256_hex(open_tokenizer(tokenizer_path)->to_json()) != data.tokenizer_sha256)
     throw FileError(tokenizer_path, "", str("another tokenizer than the one of ", escaped(data.path, 80)));
-  data.train = open_described(data.path + "/train.bin", meta, meta.train);
-  data.train_sha256 = meta.train.sha256;
-  if (!meta.val) return;
-  data.val = open_described(data.path + "/val.bin", meta, *meta.val);
-  data.val_sha256 = meta.val->sha256;
+  if (only == "val.bin" && !meta.val) throw FileError(data.path + "/meta.json", "", "knows no val.bin");
+  const std::string train = only.empty() ? "train.bin" : only, val = only.empty() ? "val.bin" : only;
+  const auto open = [&](const std::string& name, std::string& sha256) {
+    const SplitMeta& split = name == "val.bin" ? *meta.val : meta.train;
+    sha256 = split.sha256;
+    return open_described(data.path + "/" + name, meta, split);
+  };
+  data.train = open(train, data.train_sha256);
+  if (val != "val.bin" || meta.val) data.val = open(val, data.val_sha256);
 }
 
 /// nanoGPT's folder, or one .bin.
@@ -81,10 +86,15 @@ TextDataset open_text_dataset(const std::string& path, const std::string& tokeni
   TextDataset data;
   data.path = path;
   std::error_code ignored;
-  if (fs::is_directory(path, ignored) && exists(path + "/meta.json"))
-    open_prepared(data, tokenizer_path);
-  else
+  const std::string name = fs::path(path).filename().string();
+  if (fs::is_directory(path, ignored) && exists(path + "/meta.json")) {
+    open_prepared(data, "", tokenizer_path);
+  } else if ((name == "train.bin" || name == "val.bin") && exists(folder_of(path) + "/meta.json")) {
+    data.path = folder_of(path);
+    open_prepared(data, name, tokenizer_path);
+  } else {
     open_bare(data, tokenizer_path, vocab_size);
+  }
   return data;
 }
 

@@ -42,10 +42,10 @@ struct TextDataset {
   std::string train_sha256, val_sha256, tokenizer_sha256;  // from meta.json, or taken here
 };
 
-/// Opens a folder made by `aot data prepare`, nanoGPT's folder, or a .bin file (as val and train). A folder or file without meta.json is
-/// uint16 and needs `vocab_size` or `tokenizer_path` (as open_tokenizer takes it); `vocab_size` counts only where there is no tokenizer.
-/// Throws FileError: `another tokenizer`, `digest mismatch` (of tokenizer.json), `meta.json says 1000 tokens, file has 900`.
-/// files.
+/// Opens a folder made by `aot data prepare`, nanoGPT's folder, or a .bin file (as val and train; with the meta.json beside it, if any). A
+/// folder or file without meta.json is uint16 and needs `vocab_size` or `tokenizer_path` (as open_tokenizer takes it); `vocab_size` counts
+/// only where there is no tokenizer. Throws FileError: `another tokenizer`, `digest mismatch` (of tokenizer.json), `meta.json says 1000
+/// tokens, file has 900`. files.
 TextDataset open_text_dataset(const std::string& path, const std::string& tokenizer_path = "", int64_t vocab_size = 0);
 
 /// Start of the window that sample `index` of step `step` reads: uniform over [0, tokens - length], a function of the arguments alone.
