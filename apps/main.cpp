@@ -39,7 +39,12 @@ void run(int argc, char** argv) {
   CLI::App app{"aot trains, runs, explains and checks attention-only transformers."};
   prepare_parser(app);
   app.require_subcommand(1);
-  set_examples(app, "aot doctor\naot train --help\n");
+  set_examples(app,
+               "aot data prepare book.txt --tokenizer byte --out data\n"
+               "aot train --data data --out run --preset aot-mssa-gated-tiny\n"
+               "aot generate --model run --prompt \"Once\" --tokens 200\n"
+               "aot eval text --model run --data data\n"
+               "aot train --help\n");
 
   GeneralOptions general;
   Fields general_fields;
