@@ -12,6 +12,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import unicodedata
 
 SKIPPED = 77
@@ -50,9 +51,28 @@ def random_strings(count, seed):
     return strings
 
 
-def ids_of_command(text, folder):
-    command = [os.environ["AOT_COMMAND"], "tokenizer", "encode", "--tokenizer", "gpt2:" + folder, "--json"]
+def ids_of_command(text, tokenizer):
+    command = [os.environ["AOT_COMMAND"], "tokenizer", "encode", "--tokenizer", tokenizer, "--json"]
     return json.loads(subprocess.run(command, input=text, stdout=subprocess.PIPE, check=True).stdout)["ids"]
+
+
+def written_tokenizers_load(tokenizers, gpt2):
+    """Whether Python loads the tokenizer.json of prepared text, of every kind, and gives the same ids by it."""
+    text = "They're  12 caf\u00e9s,\n\n\u00fcber 1000 \U0001f642 years old.\n" * 3
+    wrong = 0
+    with tempfile.TemporaryDirectory() as folder:
+        with open(folder + "/text.txt", "w", encoding="utf-8") as file:
+            file.write(text)
+        for kind in ("byte", "char", gpt2):
+            out = f"{folder}/{kind[:4]}"
+            subprocess.run([os.environ["AOT_COMMAND"], "data", "prepare", folder + "/text.txt", "--tokenizer", kind, "--out", out, "--quiet"],
+                           stdout=subprocess.DEVNULL, check=True)
+            loaded = tokenizers.Tokenizer.from_file(out + "/tokenizer.json")
+            ids = loaded.encode(text, add_special_tokens=False).ids
+            same = ids == ids_of_command(text.encode(), out) and loaded.decode(ids) == text
+            print(f"tokenizer.json, {kind[:4]}: {'equal' if same else 'DIFFERENT'}")
+            wrong += not same
+    return wrong
 
 
 def split_at(ids, separator):
@@ -79,19 +99,20 @@ def main():
     reference = tokenizers.Tokenizer(model)
     reference.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
 
-    wrong = 0
+    gpt2 = "gpt2:" + folder
+    wrong = written_tokenizers_load(tokenizers, gpt2)
     for path in sys.argv[1:]:
         with open(path, encoding="utf-8", newline="") as file:
             text = file.read()
         expected = reference.encode(text, add_special_tokens=False).ids
-        same = ids_of_command(text.encode(), folder) == expected
+        same = ids_of_command(text.encode(), gpt2) == expected
         print(f"{path}: {len(expected)} ids, {'equal' if same else 'DIFFERENT'}")
         wrong += not same
 
     # One call for all strings: bytes that are not UTF-8 are encoded apart, so 0xff between two strings keeps them apart.
     strings = random_strings(2000, seed=14)
-    between = ids_of_command(b"\xff", folder)
-    got = split_at(ids_of_command(b"\xff".join(s.encode() for s in strings), folder), between[0])
+    between = ids_of_command(b"\xff", gpt2)
+    got = split_at(ids_of_command(b"\xff".join(s.encode() for s in strings), gpt2), between[0])
     assert len(between) == 1 and len(got) == len(strings)
     differing = [s for s, ids in zip(strings, got) if ids != reference.encode(s, add_special_tokens=False).ids]
     print(f"random strings: {len(strings) - len(differing)} of {len(strings)} equal")

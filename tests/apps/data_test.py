@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""aot data and aot tokenizer: what they print, memory, and a clean stop."""
+import array
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+from command import COMMAND, CommandTest
+
+SMALL_BPE = "gpt2:" + os.environ["AOT_SOURCE"] + "/tests/golden/small_bpe"
+LINE = "The tokens of a layer are noisy points near a few subspaces, 12 of them.\n"
+
+
+class Data(CommandTest):
+    def setUp(self):
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return str(path)
+
+    def prepare(self, *arguments, tokenizer="byte"):
+        out = str(self.folder / "out")
+        return self.json_of("data", "prepare", *arguments, "--tokenizer", tokenizer, "--out", out, "--json"), out
+
+    def test_prepared_bins_are_those_of_nanogpt(self):
+        path = self.write("a.txt", "hello, world")
+        facts, out = self.prepare(path, "--val", "0.25", tokenizer="char")
+        self.assertEqual((facts["train_tokens"], facts["val_tokens"], facts["vocab_size"], facts["dtype"]), (9, 3, 9, "uint16"))
+        characters = sorted(set("hello, world"))
+        train, val = (array.array("H", (pathlib.Path(out) / f"{split}.bin").read_bytes()) for split in ("train", "val"))
+        self.assertEqual("".join(characters[i] for i in train), "hello, wo")
+        self.assertEqual("".join(characters[i] for i in val), "rld")
+
+    def test_inspect_counts_tokens_and_shows_them(self):
+        _, out = self.prepare(self.write("a.txt", "aaab\x1b[2J" * 10), "--val", "0.5")
+        facts = self.json_of("data", "inspect", out, "--json")
+        self.assertEqual(facts["train"]["most_frequent"][0], {"id": 97, "count": 15, "text": "a"})
+        self.assertEqual(facts["train"]["distinct"], 6)
+        text, _ = self.run_aot("data", "inspect", out)
+        self.assertIn("'a' 37.5 %", text)
+        self.assertNotIn("\x1b", text)
+
+    def test_documents_are_separated_by_the_end_of_text_token(self):
+        self.write("in/b/2.txt", "the tokens")
+        self.write("in/1.txt", "a layer")
+        self.write("in/.hidden/3.txt", "not this one")
+        _, out = self.prepare(str(self.folder / "in"), "--val", "0", tokenizer=SMALL_BPE)
+        ids = [self.json_of("tokenizer", "encode", text, "--tokenizer", out, "--json")["ids"] for text in ("a layer", "the tokens")]
+        end = json.loads((pathlib.Path(SMALL_BPE[5:]) / "vocab.json").read_text())["<|endoftext|>"]
+        self.assertEqual(list(array.array("H", (pathlib.Path(out) / "train.bin").read_bytes())), ids[0] + [end] + ids[1])
+
+    def test_a_large_file_gives_the_ids_of_the_whole_text(self):
+        # Several pieces of 4 MiB, and lines that differ so that the cuts fall everywhere.
+        text = "".join(f"{i} they're  here,\n\n{'x' * (i % 50)} 'tis \u00e9\u3000{i}\t" for i in range(250_000))
+        path = self.write("large.txt", text)
+        self.assertGreater(os.path.getsize(path), 3 * 4 << 20)
+        _, out = self.prepare(path, "--val", "0", tokenizer=SMALL_BPE)
+        whole = self.json_of("tokenizer", "encode", "--file", path, "--tokenizer", SMALL_BPE, "--json")["ids"]
+        self.assertEqual(array.array("H", (pathlib.Path(out) / "train.bin").read_bytes()), array.array("H", whole))
+
+    def test_memory_does_not_grow_with_the_text(self):
+        peaks = []
+        for megabytes in (10, 100):
+            path = self.write(f"{megabytes}.txt", LINE * (megabytes * 1_000_000 // len(LINE)))
+            process = subprocess.Popen([COMMAND, "data", "prepare", path, "--tokenizer", SMALL_BPE, "--out", f"{path}.out", "--quiet"], stdout=subprocess.DEVNULL)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            self.assertEqual(process.returncode, 0)
+            peaks.append(usage.ru_maxrss)
+        self.assertLess(peaks[1], 400 * 1024)
+        self.assertLess(peaks[1] - peaks[0], 16 * 1024, "KiB more for ten times the text")
+
+    def test_a_stop_leaves_nothing(self):
+        path = self.write("a.txt", LINE * 2_000_000)
+        process = subprocess.Popen([COMMAND, "data", "prepare", path, "--tokenizer", SMALL_BPE, "--out", str(self.folder / "out")], stderr=subprocess.PIPE,
+                                   stdout=subprocess.PIPE)
+        while process.poll() is None and not list(self.folder.glob(".tmp-*")):
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130)
+        self.assertEqual([entry.name for entry in self.folder.iterdir()], ["a.txt"])
+
+
+class Tokenizer(CommandTest):
+    def test_encodes_from_argument_file_and_stdin(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+            file.write("h\u00e9")
+            file.flush()
+            for arguments, stdin in ((["h\u00e9"], ""), (["--file", file.name], ""), ([], "h\u00e9")):
+                out, _ = self.run_aot("tokenizer", "encode", *arguments, "--tokenizer", "byte", stdin=stdin)
+                self.assertEqual(out, "104 195 169\n")
+
+    def test_decode_undoes_encode(self):
+        text = "  They're  12 tokens \U0001f642\n"
+        for tokenizer in ("byte", SMALL_BPE):
+            ids, _ = self.run_aot("tokenizer", "encode", text, "--tokenizer", tokenizer)
+            self.assertEqual(self.run_aot("tokenizer", "decode", "--tokenizer", tokenizer, stdin=ids)[0], text)
+            self.assertEqual(self.json_of("tokenizer", "decode", ids, "--tokenizer", tokenizer, "--json")["text"], text)
+
+    def test_half_a_character_is_replaced_in_json_only(self):
+        self.assertEqual(self.json_of("tokenizer", "decode", "195", "--tokenizer", "byte", "--json")["text"], "\ufffd")
+        done = subprocess.run([COMMAND, "tokenizer", "decode", "195", "--tokenizer", "byte"], capture_output=True, check=True)
+        self.assertEqual(done.stdout, b"\xc3")
+
+
+if __name__ == "__main__":
+    unittest.main()
