@@ -53,8 +53,8 @@ def main():
     o = cli.parse_args()
 
     names = (o.peers or ("eager,sdpa" if o.what == "decode" else "eager,sdpa,compile")).split(",")
-    shape = [f"--{name}={getattr(o, name)}" for name in SHAPE if name != "batch" or o.what == "step"]
-    common = [*shape, f"--dtype={o.dtype}", f"--seconds={o.seconds}"]
+    shape = {name: getattr(o, name) for name in SHAPE if name != "batch" or o.what == "step"}  # decode: one sequence
+    common = [*(f"--{name}={value}" for name, value in shape.items()), f"--dtype={o.dtype}", f"--seconds={o.seconds}"]
     commands = {"aot": [o.aot, "bench", o.what, *common, "--json", f"--threads={o.threads}"]}
     for name in names:
         commands[name] = [o.python, o.peer, o.what, *common, "--peers", name]
@@ -79,7 +79,7 @@ def main():
                 "ratio_range": [min(per_round), max(per_round)],
             }
         )
-    result = {"what": o.what, "shape": {name: getattr(o, name) for name in SHAPE}, "dtype": o.dtype, "threads": o.threads, "rounds": o.rounds}
+    result = {"what": o.what, "shape": shape, "dtype": o.dtype, "threads": o.threads, "rounds": o.rounds}
     result.update({"cpu": ours[0].get("cpu"), "torch": ours[0]["torch"], "fastest_peer_ratio": min(row["ratio"] for row in table[1:]), "peers": table})
     if o.json:
         pathlib.Path(o.json).write_text(json.dumps({**result, "rows": rows}, indent=1) + "\n")

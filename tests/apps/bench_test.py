@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`aot bench`: rows with the keys that comparisons read, whatever the machine's speed."""
+import unittest
+
+from command import CommandTest
+
+SMALL = ["--width", "32", "--layers", "2", "--heads", "2", "--tokens", "16", "--vocab", "50", "--seconds", "0.05", "--json", "--threads", "1"]
+KEYS = {"peer", "what", "ms", "min_ms", "repeats", "threads", "torch", "tokens_per_s", "rss_mb", "base_rss_mb", "shape", "dtype", "cpu"}
+
+
+class Bench(CommandTest):
+    def check(self, row, what, tokens):
+        self.assertLessEqual(KEYS, set(row))
+        self.assertEqual((row["peer"], row["what"], row["threads"]), ("aot", what, 1))
+        self.assertLessEqual(row["min_ms"], row["ms"])
+        self.assertAlmostEqual(row["tokens_per_s"] * row["ms"] / 1e3, tokens, places=6)
+        self.assertLessEqual(row["base_rss_mb"], row["rss_mb"])
+
+    def test_step(self):
+        row = self.json_of("bench", "step", *SMALL, "--batch", "3")
+        self.check(row, "training step", 48)
+        # Embedding 50 x 32, per layer u, w_out and a norm, the last norm; the position table is not counted.
+        self.assertEqual(row["parameters"], 50 * 32 + 2 * (2 * 32 * 32 + 32) + 32)
+        flop = 48 * (6 * row["parameters"] + 6 * 2 * 32 * 16)
+        self.assertAlmostEqual(row["gflops"] * row["ms"] * 1e6 / flop, 1, places=6)
+        self.assertAlmostEqual(row["fraction"], row["gflops"] / row["ceiling_gflops"], places=9)
+
+    def test_decode(self):
+        for dtype in ("float32", "bfloat16"):
+            row = self.json_of("bench", "decode", *SMALL, "--dtype", dtype)
+            self.check(row, "decode", 1)
+            self.assertEqual((row["context"], row["dtype"]), (16, dtype))
+            self.assertEqual(row["state_bytes"], 2 * 16 * 32 * (4 if dtype == "float32" else 2))  # one cache is keys and values
+        self.check(self.json_of("bench", "decode", *SMALL, "--batch", "3", "--mixer", "mhsa", "--rotary"), "decode", 3)
+
+    def test_shapes_that_cannot_be_are_refused(self):
+        self.assertIn("100 is not divisible by 3", self.error_of("bench", "step", "--width", "100", "--heads", "3", code=2))
+        self.assertIn("known: mssa", self.error_of("bench", "decode", "--mixer", "nope", code=2))
+        self.assertIn("at least 2", self.error_of("bench", "decode", "--tokens", "1", code=2))
+
+
+if __name__ == "__main__":
+    unittest.main()
