@@ -165,7 +165,7 @@ void run_step(const BenchFlags& flags, const GeneralOptions& general) {
   for (const Parameter& parameter : model.parameters())
     if (parameter.name != "position") parameters += parameter.value.numel();
   const double tokens = static_cast<double>(flags.batch) * static_cast<double>(o.context);
-  // Model FLOP of performance.md section 1: 6 per parameter and token, and 6 T D per layer and token for causal attention.
+  // Model FLOP (docs/bench.md): 6 per parameter and token, and 6 T D per layer and token for causal attention.
   const double flop = tokens * (6.0 * static_cast<double>(parameters) + 6.0 * static_cast<double>(o.layers * o.width * o.context));
   Json json = row("training step", flags, times, base);  // memory is read before the ceiling is measured
   const double gflops = flop / times.median_ms / 1e6, peak = measured_matmul_gflops();

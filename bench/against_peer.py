@@ -32,6 +32,11 @@ def run(command, threads):
     return json.loads(rows[-1])
 
 
+def default_python():
+    own = HERE.parent / ".venv/bin/python"
+    return os.environ.get("AOT_PYTHON") or (str(own) if own.exists() else sys.executable)
+
+
 def median(rows, key):
     return statistics.median(row[key] for row in rows)
 
@@ -47,7 +52,7 @@ def main():
     cli.add_argument("--threads", type=int, default=os.cpu_count())
     cli.add_argument("--peers", help="comma-separated [decode: eager,sdpa; step: eager,sdpa,compile]")
     cli.add_argument("--peer", default=str(HERE / "peer.py"), help="the peers' program [bench/peer.py]")
-    cli.add_argument("--python", default=os.environ.get("AOT_PYTHON", sys.executable), help="a Python with torch")
+    cli.add_argument("--python", default=default_python(), help="a Python with torch [AOT_PYTHON, else that of .venv, else this one]")
     cli.add_argument("--aot", default=str(HERE.parent / "build/release/aot"))
     cli.add_argument("--json", metavar="FILE", help="also write every row and the ratios here")
     o = cli.parse_args()

@@ -31,7 +31,7 @@ TextStream::TextStream(std::vector<std::string> stop) : stop_(std::move(stop)) {
 }
 
 std::string TextStream::take(size_t bytes) {
-  const std::string text = replace_invalid_utf8(std::string_view(held_).substr(0, bytes));
+  std::string text = replace_invalid_utf8(std::string_view(held_).substr(0, bytes));
   held_.erase(0, bytes);
   return text;
 }
@@ -43,7 +43,7 @@ std::string TextStream::push(std::string_view bytes) {
     for (const std::string& stop : stop_) {
       if (!held_.ends_with(stop)) continue;
       stopped_ = true;
-      const std::string text = take(held_.size() - stop.size());
+      std::string text = take(held_.size() - stop.size());
       held_.clear();
       return text;
     }
