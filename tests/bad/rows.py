@@ -46,7 +46,20 @@ class Base:
         for kind, out in (("char", self.characters), ("byte", self.bytes)):
             code, errors, _, _ = run(["data", "prepare", str(folder / "text.txt"), "--tokenizer", kind, "--out", str(out)])
             assert code == 0, errors
-        self.checkpoint = max((self.run_folder / "checkpoints").glob("step-*"))
+        self.checkpoint = last_checkpoint(self.run_folder)
+        self.byte_checkpoint, self.character_checkpoint = (self.trained(run, data) for data in (self.bytes, self.characters))
+
+    @staticmethod
+    def trained(run, data):
+        """A checkpoint with the tokenizer of prepared text."""
+        out = data.with_name(data.name + "-run")
+        code, errors, _, _ = run(["train", "--data", str(data), "--out", str(out), *MODEL, *TRAINING])
+        assert code == 0, errors
+        return last_checkpoint(out)
+
+
+def last_checkpoint(run_folder):
+    return max((run_folder / "checkpoints").glob("step-*"))
 
 
 def write_bytes_data(folder, tokenizer=None):

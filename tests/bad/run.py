@@ -5,7 +5,7 @@ required words, no signal, in time, in bounded memory, and with nothing written.
 that refuses everything fails.
 
 Run by ctest with AOT_COMMAND set to the program; by hand: AOT_COMMAND=build/release/aot python3 tests/bad/run.py [PART OF A ROW'S NAME]
-A new class of input is one more function among the row makers in rows.py or data_rows.py.
+A new class of input is one more function among the row makers in rows.py, data_rows.py or model_rows.py.
 """
 
 import concurrent.futures
@@ -19,6 +19,7 @@ import tempfile
 import time
 
 import data_rows
+import model_rows
 import rows
 
 AOT = os.environ.get("AOT_COMMAND", "build/release/aot")
@@ -89,7 +90,7 @@ def main():
     root = pathlib.Path(tempfile.mkdtemp(prefix="aot-bad-"))
     try:
         base = rows.Base(root / "base", run)
-        todo = [row for row in [*rows.all_rows(base), *data_rows.all_rows(base)] if wanted in row.name]
+        todo = [row for row in [*rows.all_rows(base), *data_rows.all_rows(base), *model_rows.all_rows(base)] if wanted in row.name]
         base_kb = run(["train", "--data", str(root / "absent"), "--out", str(root / "none")])[2]
 
         def one(numbered):
