@@ -117,5 +117,17 @@ TEST(DecodeAttention, ServesTwoThreadsAtOnce) {
   EXPECT_EQ(wrong, (std::vector<int>{0, 0}));
 }
 
+TEST(DecodeAttention, RefusesWhatItsLoopWouldReadPast) {
+  const Cache c = make_cache(kRoom, 8);
+  const RotaryTable wrong(kRoom, 6), brief(10, 8);
+  for (const int64_t tokens : {int64_t{-1}, int64_t{0}, kRoom + 1})
+    EXPECT_THROW(decode_attention(c.q, c.keys, c.values, tokens, 1, nullptr), c10::ValueError) << tokens;
+  EXPECT_THROW(decode_attention(c.q.narrow(2, 0, 7), c.keys, c.values, 5, 1, nullptr), c10::ValueError);
+  EXPECT_THROW(decode_attention(c.q, c.keys, c.values.narrow(2, 0, 9), 5, 1, nullptr), c10::ValueError);
+  EXPECT_THROW(decode_attention(c.q.narrow(1, 0, 2), c.keys, c.values, 5, 1, nullptr), c10::ValueError);
+  EXPECT_THROW(decode_attention(c.q, c.keys, c.values, 5, 1, &wrong), c10::ValueError);
+  EXPECT_ANY_THROW(decode_attention(c.q, c.keys, c.values, 11, 1, &brief));
+}
+
 }  // namespace
 }  // namespace aot

@@ -155,6 +155,7 @@ at::Tensor decode_by_loop(const at::Tensor& q, const at::Tensor& keys, const at:
   if (rotary != nullptr) {
     cos = rotary->cos(0, tokens, at::kFloat);
     sin = rotary->sin(0, tokens, at::kFloat);
+    TORCH_CHECK_VALUE(2 * cos.size(1) == dim, "decode_attention: rotary positions are for heads of ", 2 * cos.size(1), ", got ", dim);
   }
   const float* q_data = query.const_data_ptr<float>();
   const float* key_data = keys.const_data_ptr<float>();
@@ -177,10 +178,16 @@ at::Tensor decode_by_loop(const at::Tensor& q, const at::Tensor& keys, const at:
 
 at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, int64_t tokens, double scale,
                             const RotaryTable* rotary) {
+  TORCH_CHECK_VALUE(q.dim() == 3 && keys.dim() == 4 && keys.sizes() == values.sizes() && keys.size(0) == q.size(0) &&
+                        keys.size(1) == q.size(1) && keys.size(3) == q.size(2),
+                    "decode_attention: q must be (B, K, P) and keys, values (B, K, S, P), got ", q.sizes(), ", ", keys.sizes(), " and ",
+                    values.sizes());
+  TORCH_CHECK_VALUE(tokens >= 1 && tokens <= keys.size(2), "decode_attention: tokens must be 1 to ", keys.size(2), ", got ", tokens);
   const auto rows_are_plain = [](const at::Tensor& t) {  // heads follow each other at one stride, over the batch too
     return t.stride(3) == 1 && t.stride(2) == t.size(3) && t.stride(0) == t.stride(1) * t.size(1);
   };
-  if (q.is_cpu() && q.scalar_type() == at::kFloat && rows_are_plain(keys) && rows_are_plain(values))
+  if (q.is_cpu() && q.scalar_type() == at::kFloat && keys.scalar_type() == at::kFloat && values.scalar_type() == at::kFloat &&
+      rows_are_plain(keys) && rows_are_plain(values))
     return decode_by_loop(q, keys, values, tokens, scale, rotary);
   at::Tensor query = q.unsqueeze(2), key = keys.narrow(2, 0, tokens);
   if (rotary != nullptr) {
