@@ -97,6 +97,19 @@ Json sample_json(const Sample& sample, const Generator& generator, const Tokeniz
   return json;
 }
 
+/// Names where the prompt came from when the tokenizer does not take it.
+Generator read_by(const LanguageModel& model, const Tokenizer& tokenizer, const std::string& prompt, const GenerateFlags& flags) {
+  try {
+    return {model, tokenizer, prompt};
+  } catch (const Error& error) {
+    const bool from_stdin = flags.prompt == "-" || flags.prompt_file == "-";
+    throw FileError(from_stdin                  ? "stdin"
+                    : flags.prompt_file.empty() ? "--prompt"
+                                                : flags.prompt_file,
+                    "", error.problem, error.hint, error.code);
+  }
+}
+
 double rate(int64_t tokens, double seconds) {
   return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
 }
@@ -114,7 +127,7 @@ void run_generate(const GenerateFlags& flags, const GeneralOptions& general) {
   const auto model = load_model(checkpoint);
   model->to(parse_device(general.device), at::kFloat);
   const TokenizerPtr tokenizer = read_tokenizer(checkpoint + "/tokenizer.json");
-  Generator generator(*model, *tokenizer, prompt);
+  Generator generator = read_by(*model, *tokenizer, prompt, flags);
   if (generator.left_out() > 0)
     log_warning(str("the prompt has ", generator.prompt_tokens(), " tokens, more than the context; the first ", generator.left_out(),
                     " are left out"));
