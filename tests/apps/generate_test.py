@@ -133,11 +133,11 @@ class GenerateAndEval(CommandTest):
         self.run_aot("train", "--data", data, "--out", model, "--width", "16", "--layers", "1", "--heads", "1", "--context", "16", "--steps", "2",
                      "--warmup", "1", "--batch", "2", "--threads", "1")
         with open(path, "w", encoding="utf-8") as file:
-            file.write("the\nc\u20act")
+            file.write("the\u20act")
         generate = ["generate", "--model", model]
         self.assertIn("--prompt: line 1, column 2: U+20AC", self.error_of(*generate, "--prompt", "c\u20act", code=3))
-        self.assertIn("euro.txt: line 2, column 2: U+20AC", self.error_of(*generate, "--prompt-file", path, code=3))
-        self.assertIn("euro.txt: line 2, column 2: U+20AC", self.error_of("eval", "text", "--model", model, "--data", path, code=3))
+        self.assertIn("euro.txt: line 1, column 4: U+20AC", self.error_of(*generate, "--prompt-file", path, code=3))
+        self.assertIn("euro.txt: line 1, column 4: U+20AC", self.error_of("eval", "text", "--model", model, "--data", path, code=3))
 
     def test_data_of_another_tokenizer_is_refused(self):
         prepared = {name: os.path.join(self.folder, name) for name in ("byte", "char")}
