@@ -96,6 +96,7 @@ void save_model(AtomicFolder& folder, const LanguageModel& model) {
 }
 
 LanguageOptions read_model_options(const std::string& checkpoint) {
+  if (fs::exists(fs::path(checkpoint) / "manifest.json")) check_files(checkpoint, {"config.json"});
   const std::string path = (fs::path(checkpoint) / "config.json").string();
   const Json config = parse_json(read_file(path, kConfigBytes), path);
   if (!config.is_object()) throw FileError(path, "", "need an object");

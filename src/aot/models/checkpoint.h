@@ -17,7 +17,7 @@ std::string find_checkpoint(const std::string& path, bool prefer_best = true);
 /// Writes config.json and model.safetensors into a folder in the making.
 void save_model(AtomicFolder& folder, const LanguageModel& model);
 
-/// Reads the options alone.
+/// Reads the options alone, checked against the manifest when there is one.
 LanguageOptions read_model_options(const std::string& checkpoint);
 
 /// Loads a model; the manifest is checked when there is one (a folder without is accepted only with `config.json` and is noted).
