@@ -55,6 +55,7 @@ TokenSource checked(TokenSource source, const std::string& path) {
 TokenSource split_source(const TextDataset& dataset, const std::string& split) {
   const TokenFile* file = split == "train" ? dataset.train.get() : dataset.val.get();
   if (file == nullptr) throw FileError(dataset.path, "", str("has no split '", split, "'"));
+  file->check_all();
   return checked(source_of(*file), file->path());
 }
 
@@ -65,6 +66,8 @@ bool is_prepared(const std::string& path) {
 std::vector<int32_t> encode_file(const std::string& path, const Tokenizer& tokenizer) {
   std::vector<int32_t> ids;
   const std::string text = read_file(path, kTextLimit);
+  if (const auto kind = looks_like(text); !kind.empty() && kind != "HTML")
+    throw FileError(path, "", str("looks like ", kind, ", need text"));
   try {
     tokenizer.encode(text, ids);
   } catch (const Error& error) {

@@ -76,7 +76,7 @@ def damaged_models(base):
         ("tokenizer.json cut", ["tokenizer.json"], edit("tokenizer.json", lambda content: content[: len(content) // 2]), 3),
     ]
     commands = {"generate": lambda folder, model: generate(model), "eval": lambda folder, model: evaluate(model, base.bytes)}
-    only_config = ("accepted", "config.json", "width", "unknown mixer")
+    only_config = ("accepted", "manifest cut", "config.json", "width", "unknown mixer")
     for name, words, damage, code in damages:
         for command, arguments in {**commands, "inspect": lambda folder, model: ["inspect", str(model)]}.items():
             if command == "inspect" and not name.startswith(only_config):
@@ -159,15 +159,26 @@ def evaluation(base):
     yield tokens("odd length", ["not a whole number of tokens"], good.tobytes() + b"x")
     yield tokens("id outside at the start", ["token 0: id 300"], array.array("H", [300]) + good)
     yield tokens("id outside at the end", [f"token {len(good)}: id 256"], good + array.array("H", [256]))
+    yield tokens("uint32 read as uint16", ["every second token is 0: u32?"], array.array("I", list(TEXT.encode())))
     yield text("accepted: any bytes", [], bytes(range(256)), base.byte_checkpoint, code=0)
     yield text("outside the vocabulary", ["line 2, column 9: U+20AC"], "the cat\non a mat€".encode(), base.character_checkpoint)
     yield text("not UTF-8", ["line 2", "not valid UTF-8"], b"the cat\non \xff", base.character_checkpoint)
     yield text("empty", ["empty file"], b"", base.byte_checkpoint)
     yield text("one character", ["need at least 2 tokens"], b"a", base.byte_checkpoint)
+    yield text("gzip", ["looks like gzip"], b"\x1f\x8b\x08\0\0" + bytes(40), base.byte_checkpoint)
 
     def row(name, code, words, *arguments):
         return Row("eval text: " + name, code, words, lambda folder: evaluate(*arguments))
 
+    def damaged_data(folder):
+        data = folder / "data"
+        shutil.copytree(base.bytes, data)
+        content = bytearray((data / "val.bin").read_bytes())
+        content[0:2], content[2:4] = content[2:4], content[0:2]
+        (data / "val.bin").write_bytes(content)
+        return evaluate(base.byte_checkpoint, data)
+
+    yield Row("eval text: two tokens swapped", 3, ["digest mismatch"], damaged_data)
     yield row("accepted: overlapping windows", 0, [], base.byte_checkpoint, base.bytes, "--stride", 4)
     yield row("data of another tokenizer", 3, ["another tokenizer"], base.byte_checkpoint, base.characters)
     yield row("data missing", 3, ["no such file"], base.byte_checkpoint, "/nonexistent/x.txt")
