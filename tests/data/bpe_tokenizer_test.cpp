@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The vocabulary and the golden ids were made by tests/golden/small_bpe/make.py.
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <functional>
 #include <thread>
 
@@ -31,9 +31,9 @@ const Tokenizer& small_bpe() {
 double seconds_to_encode(const std::string& text) {
   double best = 1e9;
   for (int i = 0; i < 3; ++i) {
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();  // of this process: neighbours do not count
     (void)small_bpe().encode(text);
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    best = std::min(best, static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
   }
   return best;
 }
@@ -134,8 +134,8 @@ TEST(BpeTokenizer, AdversarialTextTakesNearLinearTime) {
     const double half = seconds_to_encode(repeated(1 << 19));
     const double whole = seconds_to_encode(repeated(1 << 20));
     EXPECT_LT(whole, 1.0) << escaped(unit);
-    // Quadratic time would give 4; 2.3 is what an idle machine shows, and the rest is for busy ones.
-    EXPECT_LT(whole, 3.2 * half + 0.01) << escaped(unit);
+    // Quadratic time would give 4.
+    EXPECT_LT(whole, 2.3 * half + 0.02) << escaped(unit);
   }
 }
 

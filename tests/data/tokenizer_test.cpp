@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/data/tokenizer.h"
 
-#include <chrono>
+#include <ctime>
 
 #include <gtest/gtest.h>
 
@@ -106,9 +106,9 @@ TEST(BpeTokenizer, OneMebibyteWithoutASpaceTakesBelowASecond) {
   for (const char* unit : {"a", "ab", "aab"}) {
     std::string text;
     while (text.size() < 1u << 20) text += unit;
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();  // of this process: neighbours do not count
     EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)).size(), text.size());
-    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1)) << unit;
+    EXPECT_LT(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC, 1.0) << unit;
   }
 }
 
