@@ -33,6 +33,7 @@ TrainState state_at(int64_t step) {
           .seconds = 0.25,
           .next_dropout = 2 * step,
           .next_data = step,
+          .evaluated = step,
           .best = BestLoss{3, 2.5},
           .logs = {.jsonl = 123, .csv = 45},
           .data = {"aa", "bb", "cc"},

@@ -7,10 +7,12 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include <gtest/gtest.h>
 
 #include "aot/core/random.h"
+#include "aot/core/signals.h"
 #include "aot/eval/text.h"
 #include "aot/io/manifest.h"
 #include "aot/models/checkpoint.h"
@@ -132,6 +134,77 @@ TEST_F(Runs, AFullDiskCostsACheckpointButNotTheRun) {
   EXPECT_EQ(seen, (std::vector<std::string>{"last", checkpoint_name(0), checkpoint_name(5)}));
   EXPECT_EQ(summary.step, 20);
   EXPECT_EQ(digest("run", 20), digest("undisturbed", 20));
+}
+
+TEST_F(Runs, TheBestIsOneThatWasSaved) {
+  RunRequest disturbed = request("run");
+  disturbed.settings.train.eval_every = disturbed.settings.train.save_every = 2;
+  std::unique_ptr<FileSizeLimit> limit;
+  int64_t best_after_failure = -1;
+  disturbed.on_row = [&](const std::string& line) {
+    if (line.find("{\"step\":3,") == 0) limit = std::make_unique<FileSizeLimit>(9000);  // step 4 evaluates best, and cannot be saved
+    if (line.find("{\"step\":5,") == 0) limit.reset();
+    if (line.find("{\"step\":7,") == 0) best_after_failure = read_state(folder_.path("run/checkpoints/" + checkpoint_name(6))).best->step;
+  };
+  train(std::move(disturbed));
+  ASSERT_GE(best_after_failure, 0);
+  EXPECT_NE(best_after_failure, 4);
+  EXPECT_TRUE(fs::exists(folder_.path("run/checkpoints/best")));
+}
+
+TEST_F(Runs, AnEvaluationThatASignalPutOffIsMadeUp) {
+  const auto rows_of = [this](const std::string& run) {  // without times and memory
+    std::vector<std::string> out;
+    std::istringstream lines(folder_.read(run + "/metrics.jsonl"));
+    for (std::string line; std::getline(lines, line);) out.push_back(line.substr(0, line.find("\"seconds\"")));
+    return out;
+  };
+  train(request("whole"));
+  RunRequest stopped = request("run");
+  stopped.on_row = [](const std::string& line) {
+    if (line.find("{\"step\":10,\"loss\"") == 0) std::raise(SIGINT);  // between the step and its evaluation
+  };
+  catch_stop_signals();
+  const RunSummary half = train(std::move(stopped));
+  forget_stop_signal();
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
+  EXPECT_EQ(half.step, 10);
+  EXPECT_FALSE(half.best);
+  RunRequest resumed = reopen_run(folder_.path("run"));
+  resumed.settings = request("run").settings;
+  train(std::move(resumed));
+  EXPECT_EQ(rows_of("run"), rows_of("whole"));
+  EXPECT_EQ(digest("run", 20), digest("whole", 20));
+  EXPECT_EQ(checkpoints("run"), checkpoints("whole"));
+}
+
+TEST_F(Runs, ThatTimeEndedStayEnded) {
+  RunRequest short_run = request("run");
+  short_run.settings.train.max_minutes = 1e-9;
+  EXPECT_EQ(train(std::move(short_run)).step, 1);
+  RunRequest resumed = reopen_run(folder_.path("run"));
+  resumed.settings = request("run").settings;
+  resumed.settings.train.max_minutes = 1e-9;
+  const RunSummary summary = train(std::move(resumed));
+  EXPECT_TRUE(summary.finished);
+  EXPECT_EQ(summary.step, 1);
+}
+
+TEST_F(Runs, CannotEndBeforeWhatTheyHaveDone) {
+  train(request("run"));
+  RunRequest resumed = reopen_run(folder_.path("run"));
+  resumed.settings = request("run").settings;
+  resumed.settings.train.steps = 10;
+  expect_error(2, "--steps 10 is below the 20 steps", [&] { train(std::move(resumed)); });
+}
+
+TEST_F(Runs, AValidationLossThatIsNotFiniteStopsTheRunUnsaved) {
+  RunRequest exploding = request("run");
+  exploding.settings.train.schedule = {.lr = 1e30, .min_lr = 0, .warmup = 0};
+  exploding.settings.train.eval_every = exploding.settings.train.save_every = 1;
+  expect_error(1, "non-finite: step 1: validation loss", [&] { train(std::move(exploding)); });
+  EXPECT_EQ(checkpoints("run"), (std::vector<std::string>{"last", checkpoint_name(0)}));
 }
 
 TEST_F(Runs, AFullDiskStopsARunThatAskedForIt) {

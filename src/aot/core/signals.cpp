@@ -28,4 +28,8 @@ int stop_signal() {
   return g_signal;
 }
 
+void forget_stop_signal() {
+  g_signal = 0;
+}
+
 }  // namespace aot

@@ -8,5 +8,7 @@ namespace aot {
 void catch_stop_signals();
 /// The signal that asked for a stop, or 0.
 int stop_signal();
+/// For a program that goes on after a stop.
+void forget_stop_signal();
 
 }  // namespace aot

@@ -85,6 +85,7 @@ std::string state_text(const TrainState& state) {
       {"run", state.run},
       {"step", state.step},
       {"tokens", state.tokens},
+      {"evaluated", state.evaluated},
       {"seconds", state.seconds},
       {"random", {{"seed", state.seed}, {"next_dropout", state.next_dropout}}},
       {"data",
@@ -117,6 +118,7 @@ TrainState read_state(const std::string& checkpoint) {
   state.run = json_text(json, "run", path);
   state.step = count(json, "step");
   state.tokens = count(json, "tokens");
+  state.evaluated = count(json, "evaluated");
   state.seconds = json_number(json, "seconds", path);
   const Json& random = member_object("random");
   state.seed = static_cast<uint64_t>(count(random, "seed"));

@@ -45,6 +45,7 @@ struct TrainState {
   double seconds = 0;
   int64_t next_dropout = 0;  // passes done
   int64_t next_data = 0;     // step whose windows come next
+  int64_t evaluated = 0;     // step up to which evaluations and samples are done: a signal may have put one off
   std::optional<BestLoss> best;
   LogLengths logs;
   DataFacts data;

@@ -11,10 +11,6 @@
 
 namespace aot {
 
-int64_t window_count(const TokenFile& file, int64_t context) {
-  return (file.tokens() - 1) / context;
-}
-
 WindowLoss mean_loss(const LanguageModel& model, const TokenFile& file, int64_t windows, int64_t batch) {
   const c10::NoGradGuard no_grad;
   const int64_t context = model.options().context, all = (file.tokens() - 1) / context;

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
+#include <optional>
 #include <string_view>
 
 #include <ATen/ops/from_blob.h>
@@ -50,7 +52,8 @@ class Loop {
  private:
   void one_step(BatchLoader& loader);
   void watch();
-  void evaluate();
+  void look();
+  bool evaluate();
   void sample();
   void save(bool must);
   void log_row();
@@ -58,6 +61,7 @@ class Loop {
   [[nodiscard]] double rate() const { return static_cast<double>(steps_here_ * tokens_per_step()) / std::max(step_seconds_, 1e-9); }
   [[nodiscard]] int64_t tokens_per_step() const { return train_.batch * train_.accumulate * context_; }
   [[nodiscard]] double seconds() const { return seconds_before_ + seconds_since(start_); }
+  [[nodiscard]] bool out_of_time() const { return train_.max_minutes > 0 && seconds() >= 60 * train_.max_minutes; }
   /// Each `every` steps, and at the end of the budget; 0: only there.
   [[nodiscard]] bool due(int64_t every) const { return state_.step == end_ || (every > 0 && state_.step % every == 0); }
 
@@ -75,17 +79,23 @@ class Loop {
   double logged_seconds_ = 0;  // of those, up to the last row
   int64_t saved_step_, logged_step_, steps_here_ = 0;
   bool improved_ = false;  // the newest evaluation was the best, and is not saved yet
+  std::optional<BestLoss> saved_best_ = state_.best;
   StepResult last_;
 };
 
 LoopResult Loop::run() {
-  if (state_.step == 0) save(true);  // from here on the run can be resumed
+  if (state_.step == 0) save(true);                                  // from here on the run can be resumed
+  if (state_.step > 0 && out_of_time()) end_ = stop_ = state_.step;  // that ended it before
+  if (state_.evaluated != state_.step) {                             // a signal put it off
+    look();
+    if (improved_) save(true);
+  }
   BatchLoader loader(*parts_.data.train,
                      {.seed = state_.seed, .first_step = state_.step, .rows = train_.batch * train_.accumulate, .length = context_ + 1});
   Progress progress("train", static_cast<double>(end_), "steps", static_cast<double>(state_.step));
   while (state_.step < stop_ && stop_signal() == 0) {
     one_step(loader);
-    if (train_.max_minutes > 0 && seconds() >= 60 * train_.max_minutes) end_ = stop_ = state_.step;
+    if (out_of_time()) end_ = stop_ = state_.step;
     watch();
     progress.update(static_cast<double>(state_.step), fmt::format("loss {:.3f}  {} tokens/s", last_.loss, count_text(rate())));
   }
@@ -111,9 +121,16 @@ void Loop::one_step(BatchLoader& loader) {
 /// What is done between two steps.
 void Loop::watch() {
   if (due(train_.log_every)) log_row();
-  if (due(train_.eval_every)) evaluate();
-  if (train_.sample_every > 0 && due(train_.sample_every)) sample();
+  look();
   if (due(train_.save_every) || improved_) save(state_.step >= stop_);
+}
+
+/// The evaluation and the sample that this step asks for. A signal puts both off until the run goes on, so that it says the same as one
+/// that was never stopped.
+void Loop::look() {
+  if (due(train_.eval_every) && !evaluate()) return;
+  if (train_.sample_every > 0 && due(train_.sample_every)) sample();
+  state_.evaluated = state_.step;
 }
 
 void Loop::log_row() {
@@ -134,14 +151,18 @@ void Loop::log_row() {
   logged_seconds_ = step_seconds_;
 }
 
-void Loop::evaluate() {
-  if (!parts_.data.val) return;
+/// False when a signal came in between.
+bool Loop::evaluate() {
+  if (!parts_.data.val) return true;
   const WindowLoss result = mean_loss(parts_.model, *parts_.data.val, train_.eval_windows, train_.batch);
-  if (result.windows == 0) return;
+  if (result.windows == 0) return false;
+  if (!std::isfinite(result.loss))
+    throw Error(ExitCode::failed, fmt::format("non-finite: step {}: validation loss is {}", state_.step, result.loss));
   improved_ = !state_.best || result.loss < state_.best->loss;
   if (improved_) state_.best = BestLoss{state_.step, result.loss};
   parts_.log.validation(state_.step, result.loss, result.windows, improved_);
   log_info(fmt::format("step {}: validation loss {:.4f}{}", state_.step, result.loss, improved_ ? ", the best so far" : ""));
+  return true;
 }
 
 void Loop::sample() {
@@ -170,10 +191,12 @@ void Loop::save(bool must) {
     if (improved_) replace_link(parts_.folder + "/checkpoints", "best", checkpoint_name(state_.step));
     remove_old_checkpoints(parts_.folder, state_, train_.keep, parts_.damaged);
     saved_step_ = state_.step;
+    saved_best_ = state_.best;
     log_detail(fmt::format("step {}: saved", state_.step));
   } catch (const FileError& error) {
     if (must || error.code != ExitCode::io || train_.on_save_error == OnSaveError::stop) throw;
     log_warning(fmt::format("step {} was not saved, training goes on: {}", state_.step, error.what()));
+    state_.best = saved_best_;  // those weights are gone: the best is the one that is there
   }
   improved_ = false;  // also after a failure: the next try is at the next interval
 }

@@ -40,6 +40,10 @@ bool is_untouched(const std::string& folder) {
   });
 }
 
+void refuse_used(const std::string& folder) {
+  if (!is_untouched(folder)) throw UsageError("--out " + folder + " is not empty", "choose another folder, or --resume " + folder);
+}
+
 TextDataset open_data(const RunSettings& settings) {
   const TrainOptions& train = settings.train;
   if (train.data.empty()) throw UsageError("train needs --data DIR", "make one by aot data prepare FILE... --tokenizer char --out DIR");
@@ -199,8 +203,7 @@ RunSummary train(RunRequest request) {
   const bool resuming = request.resume.has_value();
   check(settings.train);
   if (request.folder.empty()) throw UsageError("train needs --out RUN");
-  if (!request.lock && !is_untouched(request.folder))
-    throw UsageError("--out " + request.folder + " is not empty", "choose another folder, or --resume " + request.folder);
+  if (!request.lock) refuse_used(request.folder);
   if (resuming && request.threads == 0) at::set_num_threads(static_cast<int>(request.resume->state.machine.threads));
 
   const TextDataset data = open_data(settings);
@@ -221,6 +224,8 @@ RunSummary train(RunRequest request) {
   const DataFacts data_facts{data.train_sha256, data.val_sha256, data.tokenizer_sha256};
   const MachineFacts machine = machine_facts();
   if (resuming) {
+    if (settings.train.steps < state.step)
+      throw UsageError(str("--steps ", settings.train.steps, " is below the ", state.step, " steps that the run has done"));
     check_same_data(settings, data_facts, state.data);
     announce_machine(state.machine, machine);
   }
@@ -245,6 +250,7 @@ RunSummary train(RunRequest request) {
   if (!request.lock) {
     make_folders(request.folder);
     request.lock = std::make_unique<FolderLock>(request.folder);
+    refuse_used(request.folder);  // again, now that nobody else can start one there
   }
   write_file_atomically(config_path(request.folder), toml_of(settings));
   MetricsLog log(request.folder, state.logs, request.on_row);
