@@ -6,6 +6,7 @@
 function(aot_room name)
   cmake_parse_arguments(room "TORCH" "" "USES;LIBRARIES" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp")
+  list(FILTER sources EXCLUDE REGEX "/isa/")  # compiled by aot_instruction_set
   add_library(aot_${name} STATIC ${sources} "${CMAKE_SOURCE_DIR}/cmake/empty.cpp")
   target_include_directories(aot_${name} PUBLIC "${CMAKE_SOURCE_DIR}/src")
   target_link_libraries(aot_${name} PUBLIC aot_flags ${room_LIBRARIES})
@@ -15,6 +16,19 @@ function(aot_room name)
   if(room_TORCH)
     target_link_libraries(aot_${name} PUBLIC aot::torch)
   endif()
+endfunction()
+
+# aot_instruction_set(<path> flags...): compiles src/aot/kernels/cpu/isa/*.cpp once more, as namespace <path>, and adds it to the kernels room.
+# These units see no standard library, and warn falsely about GCC's own intrinsics.
+function(aot_instruction_set path)
+  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/kernels/cpu/isa/*.cpp")
+  add_library(aot_kernels_${path} OBJECT ${sources})
+  target_include_directories(aot_kernels_${path} PRIVATE "${CMAKE_SOURCE_DIR}/src")
+  target_link_libraries(aot_kernels_${path} PRIVATE aot_flags)
+  target_compile_definitions(aot_kernels_${path} PRIVATE AOT_ISA=${path})
+  target_compile_options(aot_kernels_${path} PRIVATE -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-maybe-uninitialized
+                                                     -Wno-uninitialized ${ARGN})
+  target_sources(aot_kernels PRIVATE $<TARGET_OBJECTS:aot_kernels_${path}>)
 endfunction()
 
 # aot_test(room [LABEL x] [LIBRARIES target...]): one program from tests/<room>/*_test.cpp, registered once, since starting LibTorch costs a second.

@@ -9,7 +9,7 @@ import sys
 
 LINES = 600
 LIBTORCH = re.compile(r"(ATen|c10|torch|caffe2)/")
-WITHOUT_LIBTORCH = ("io", "data")
+WITHOUT_LIBTORCH = ("io", "data", "kernels")
 FORBIDDEN = re.compile(r"torch/(torch|script|all)\.h|torch/nn/|torch/nn\.h")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 ROOM = re.compile(r"^aot_room\((\w+)([^)]*)\)", re.MULTILINE)

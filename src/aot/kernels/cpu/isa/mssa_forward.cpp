@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// The forward pass row by row: causal, and without mask when the symmetric kernel (mssa_symmetric.cpp) may not be used.
+#include "aot/kernels/cpu/isa/mssa_head.h"
+#include "aot/kernels/cpu/isa/units.h"
+
+namespace aot {
+namespace {
+
+constexpr int64_t kColBlock = 128;  // columns of weights held at once: 32 x 128 floats beside 32 x P outputs in the first-level cache
+
+// A row's stabiliser may exceed its largest score by this much (powers of e): then its sum is at least e^-60, and a weight that is lost
+// below 2^-126 = e^-87 was less than e^-27 of it, even 2^16 of them together less than float32 can hold.
+constexpr float kGuard = 60;
+
+struct Rows {
+  int64_t begin, count;  // of this block
+  float* stabiliser;     // (32) in powers of 2, not below any score of the row
+  float* weights;        // (32, kColBlock)
+  float* out;            // (32, stride)
+  float* sums;           // (32, kLanes) of the weights, lane by lane
+};
+
+/// Columns that row `row` may read, without regard to the key mask.
+AOT_INLINE int64_t visible(const MssaParams& p, int64_t row) {
+  return p.causal ? smaller(row + 1, p.tokens) : p.tokens;
+}
+
+/// acc = scores of rows row .. row + R - 1 with C vectors of columns from col on.
+template <int R>
+AOT_INLINE void tile_scores(Vec (&acc)[R][2], const Head& head, int64_t row, int64_t col) {
+  clear(acc);
+  multiply<R, 2>(acc, {head.turned + row * head.stride, head.stride, 1},
+                 {panel_column(head.panels, head.dim, col), panel_column(head.panels, head.dim, col + kLanes)}, kPanel, head.dim);
+}
+template <int R>
+AOT_INLINE void tile_scores(Vec (&acc)[R][1], const Head& head, int64_t row, int64_t col) {
+  clear(acc);
+  multiply<R, 1>(acc, {head.turned + row * head.stride, head.stride, 1}, {panel_column(head.panels, head.dim, col)}, kPanel, head.dim);
+}
+
+/// Calls body(row, col, integral_constant C) for all tiles of the rows that hold a visible column of [first, last).
+template <class Body>
+AOT_INLINE void for_each_tile(const MssaParams& p, const Rows& rows, int64_t first, int64_t last, const Body& body) {
+  for (int64_t row = rows.begin; row < rows.begin + rows.count; row += kTileRows) {
+    const int64_t end = smaller(last, visible(p, row + kTileRows - 1));
+    int64_t col = first;
+    for (; col + kLanes < end; col += kTileCols) body.template operator()<2>(row, col);
+    if (col < end) body.template operator()<1>(row, col);
+  }
+}
+
+/// Weights 2^(s - stabiliser) of one tile, and their sums.
+template <int C>
+AOT_INLINE void weigh_tile(const MssaParams& p, const Head& head, const Rows& rows, int64_t first, int64_t row, int64_t col) {
+  Vec acc[kTileRows][C];
+  tile_scores(acc, head, row, col);
+  const Vec factor = set1(p.scale * kLog2E);
+  const int64_t at = row - rows.begin;
+  const bool diagonal = p.causal && col + C * kLanes > row + 1;
+  const bool partly = head.masked || (!p.causal && col + C * kLanes > head.tokens);
+  for (int r = 0; r < kTileRows; ++r) {
+    const Vec shift = set1(rows.stabiliser[at + r]);
+    Vec sum_of_row = load(rows.sums + (at + r) * kLanes);
+    for (int c = 0; c < C; ++c) {
+      Vec x = fms(acc[r][c], factor, shift);
+      if (partly) x = x + load(head.bias + col + c * kLanes);
+      Vec weight = exp2(x);
+      if (diagonal) weight = keep_first(weight, row + r + 1 - (col + c * kLanes));
+      store(rows.weights + (at + r) * kColBlock + col - first + c * kLanes, weight);
+      sum_of_row = sum_of_row + weight;
+    }
+    store(rows.sums + (at + r) * kLanes, sum_of_row);
+  }
+}
+
+/// The norms alone bound the scores: s_ij <= root_i root_j. False if some row's own weight could be too small under that bound.
+bool stabilise_by_norms(const Head& head, const float* largest_root, const Rows& rows) {
+  bool fits = true;
+  for (int64_t i = 0; i < rows.count; ++i) {
+    const float own = head.root[rows.begin + i], bound = largest_root[rows.begin + i];
+    rows.stabiliser[i] = own * bound * kLog2E;
+    // Its own term is there unless keys are masked; then nothing better is known than s >= -own * bound.
+    const float gap = head.masked ? 2 * own * bound : own * (bound - own);
+    fits = fits && gap <= kGuard;
+  }
+  return fits;
+}
+
+/// The exact maximum of every row, from a pass over the scores of its own.
+void stabilise_by_maximum(const MssaParams& p, const Head& head, const Rows& rows) {
+  for (int64_t i = 0; i < kRowBlock * kLanes; i += kLanes) store(rows.sums + i, set1(-kInfinity));
+  for_each_tile(p, rows, 0, p.tokens, [&]<int C>(int64_t row, int64_t col) {
+    Vec acc[kTileRows][C];
+    tile_scores(acc, head, row, col);
+    for (int r = 0; r < kTileRows; ++r) {
+      float* most = rows.sums + (row - rows.begin + r) * kLanes;
+      for (int c = 0; c < C; ++c) {
+        Vec score = acc[r][c] * set1(p.scale * kLog2E) + load(head.bias + col + c * kLanes);
+        float lanes[kLanes];
+        store(lanes, score);
+        for (int64_t i = 0; i < kLanes; ++i)
+          if (col + c * kLanes + i >= visible(p, row + r)) lanes[i] = -kInfinity;
+        store(most, max(load(most), load(lanes)));
+      }
+    }
+  });
+  for (int64_t i = 0; i < rows.count; ++i) {
+    const float most = largest(load(rows.sums + i * kLanes));
+    rows.stabiliser[i] = most == -kInfinity ? 0 : most;
+  }
+}
+
+/// The outputs of one block of rows, in rows.out, and lse.
+void attend(const MssaParams& p, const Head& head, const Rows& rows, float* lse) {
+  for (int64_t i = 0; i < kRowBlock * kLanes; i += kLanes) store(rows.sums + i, zero());
+  for (int64_t i = 0; i < kRowBlock * head.stride; i += kLanes) store(rows.out + i, zero());
+  const int64_t columns = visible(p, rows.begin + rows.count - 1);
+  for (int64_t first = 0; first < columns; first += kColBlock) {
+    const int64_t last = smaller(first + kColBlock, columns);
+    for_each_tile(p, rows, first, last, [&]<int C>(int64_t row, int64_t col) { weigh_tile<C>(p, head, rows, first, row, col); });
+    for (int64_t i = 0; i < rows.count; i += kTileRows) {
+      const int64_t depth = smaller(last, visible(p, rows.begin + i + kTileRows - 1)) - first;
+      if (depth > 0)
+        add_product<kTileRows>(rows.out + i * head.stride, {rows.weights + i * kColBlock, kColBlock, 1}, head.rows + first * head.stride,
+                               head.stride, depth, head.stride);
+    }
+  }
+  for (int64_t i = 0; i < rows.count; ++i) {
+    const float total = sum(load(rows.sums + i * kLanes));
+    lse[rows.begin + i] = total == 0 ? kInfinity : rows.stabiliser[i] + __builtin_log2f(total);
+    const Vec share = set1(total == 0 ? 0 : 1 / total);
+    for (int64_t j = 0; j < head.stride; j += kLanes) store(rows.out + i * head.stride + j, load(rows.out + i * head.stride + j) * share);
+  }
+}
+
+void forward_task(const MssaParams& p, int64_t task, int64_t parts, float* memory) {
+  const int64_t b = task / parts / p.heads, k = task / parts % p.heads;
+  const RowRange range = part_rows(p, task % parts, parts);
+  p.notices[task] = 0;
+  if (range.begin == range.end) return;
+  Scratch scratch(memory);
+  const Head head = pack_head(p, b, k, p.causal ? range.end : p.tokens, scratch);
+  float* largest_root = scratch.take(head.padded);
+  Rows rows{.stabiliser = scratch.take(kRowBlock),
+            .weights = scratch.take(kRowBlock * kColBlock),
+            .out = scratch.take(kRowBlock * head.stride),
+            .sums = scratch.take(kRowBlock * kLanes)};
+  float most = 0;
+  for (int64_t t = 0; t < head.tokens; ++t) largest_root[t] = most = most < head.root[t] ? head.root[t] : most;
+  if (!p.causal)
+    for (int64_t t = 0; t < head.tokens; ++t) largest_root[t] = most;
+  if (!head.finite) p.notices[task] |= kMssaNonFinite;
+
+  float* lse = p.lse + (b * p.heads + k) * p.tokens;
+  for (rows.begin = range.begin; rows.begin < range.end; rows.begin += kRowBlock) {
+    rows.count = smaller(kRowBlock, range.end - rows.begin);
+    // Rows of a tile beyond the block's end are computed and dropped: they need a harmless stabiliser.
+    for (int64_t i = rows.count; i < kRowBlock; ++i) rows.stabiliser[i] = 0;
+    if (!stabilise_by_norms(head, largest_root, rows)) {
+      p.notices[task] |= kMssaFallback;
+      stabilise_by_maximum(p, head, rows);
+    }
+    attend(p, head, rows, lse);
+    if (p.bfloat16)
+      copy_out(rows.out, head.stride, rows.count, p.dim, const_cast<uint16_t*>(head_data<uint16_t>(p.out, b, k)) + rows.begin * p.out.token,
+               p.out.token);
+    else
+      copy_out(rows.out, head.stride, rows.count, p.dim, const_cast<float*>(head_data<float>(p.out, b, k)) + rows.begin * p.out.token,
+               p.out.token);
+  }
+}
+
+}  // namespace
+
+namespace AOT_ISA {
+
+void mssa_forward(const MssaParams& params, int64_t parts, int64_t begin, int64_t end, float* scratch) {
+  for (int64_t task = begin; task < end; ++task) forward_task(params, task, parts, scratch);
+}
+
+}  // namespace AOT_ISA
+}  // namespace aot

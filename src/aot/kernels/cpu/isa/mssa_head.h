@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// One head made ready for the MSSA kernels: rows and panels in scratch memory, norms, masks.
+#pragma once
+
+#include "aot/kernels/cpu/isa/transpose.h"
+#include "aot/kernels/cpu/mssa.h"
+
+namespace aot {
+namespace {
+
+constexpr float kLog2E = 1.44269504F;
+constexpr float kInfinity = __builtin_inff();
+constexpr int64_t kRowBlock = 32;  // rows whose outputs stay in the first-level cache while the columns go by
+constexpr int64_t kMaxDim = 128;
+
+/// Hands out pieces of a task's scratch memory, each aligned to a cache line.
+class Scratch {
+ public:
+  explicit Scratch(float* memory) : next_(memory) {}
+  float* take(int64_t floats) {
+    float* out = next_;
+    next_ += round_up(floats, 16);
+    return out;
+  }
+
+ private:
+  float* next_;
+};
+
+/// A head in scratch memory. Rows are padded with zeros to `stride` numbers, a multiple of 16, and to a multiple of 16 tokens.
+struct Head {
+  int64_t tokens, padded, dim, stride;
+  float* rows;    // (padded, stride): w
+  float* turned;  // the same after the rotary positions; `rows` itself without
+  float* panels;  // of `turned`
+  float* root;    // (padded): sqrt(scale) |w_i|, so that s_ij <= root_i root_j
+  float* bias;    // (padded): 0, or -infinity for keys that nobody reads and for the padding
+  bool masked;    // some key within the tokens is not read
+  bool finite;    // all numbers are
+};
+
+AOT_INLINE int64_t head_scratch(const MssaParams& p) {
+  const int64_t padded = round_up(p.tokens, kPanel), stride = round_up(p.dim, 16);
+  return padded * stride * (p.cos != nullptr ? 2 : 1) + padded * (p.dim + 2) + 5 * 16;
+}
+
+template <class Number>
+AOT_INLINE const Number* head_data(const HeadsView& view, int64_t b, int64_t k) {
+  return static_cast<const Number*>(view.data) + b * view.batch + k * view.head;
+}
+
+/// Rows of a head from (B, T, K P) into (padded, stride), zeros behind.
+template <class Number>
+inline void copy_rows(const Number* from, int64_t token_stride, int64_t tokens, int64_t padded, int64_t dim, int64_t stride, float* rows) {
+  for (int64_t t = 0; t < tokens; ++t, from += token_stride, rows += stride)
+    for (int64_t p = 0; p < stride; p += kLanes)
+      store(rows + p, p + kLanes <= dim ? load(from + p) : load_first(from + p, larger(dim - p, 0)));
+  for (float* end = rows + (padded - tokens) * stride; rows < end; rows += kLanes) store(rows, zero());
+}
+
+inline void copy_rows(const MssaParams& p, const HeadsView& view, int64_t b, int64_t k, int64_t tokens, float* rows) {
+  const int64_t padded = round_up(tokens, kPanel), stride = round_up(p.dim, 16);
+  if (p.bfloat16)
+    copy_rows(head_data<uint16_t>(view, b, k), view.token, tokens, padded, p.dim, stride, rows);
+  else
+    copy_rows(head_data<float>(view, b, k), view.token, tokens, padded, p.dim, stride, rows);
+}
+
+/// Rows out to (B, T, K P), times `factor` (one number a row) if that is not null.
+template <class Number>
+inline void copy_out(const float* rows, int64_t stride, int64_t count, int64_t dim, Number* to, int64_t token_stride) {
+  for (int64_t t = 0; t < count; ++t, rows += stride, to += token_stride)
+    for (int64_t p = 0; p < dim; p += kLanes) {
+      if (p + kLanes <= dim)
+        store(to + p, load(rows + p));
+      else
+        store_first(to + p, load(rows + p), dim - p);
+    }
+}
+
+/// Pairs (p, p + P / 2) turned by the token's angle, backwards when `back`.
+inline void turn_rows(const MssaParams& p, const float* from, int64_t tokens, int64_t stride, bool back, float* to) {
+  const int64_t half = p.dim / 2;
+  for (int64_t t = 0; t < tokens; ++t, from += stride, to += stride) {
+    const float *cos = p.cos + t * half, *sin = p.sin + t * half;
+    for (int64_t i = 0; i < half; i += kLanes) {
+      const int64_t n = half - i;
+      const Vec c = load_first(cos + i, n), s0 = load_first(sin + i, n), s = back ? zero() - s0 : s0;
+      const Vec x = load_first(from + i, n), y = load_first(from + half + i, n);
+      const Vec first = x * c - y * s, second = y * c + x * s;
+      store_first(to + i, first, n);
+      store_first(to + half + i, second, n);
+    }
+  }
+}
+
+/// Head k of sequence b, of which the first `tokens` tokens count.
+inline Head pack_head(const MssaParams& p, int64_t b, int64_t k, int64_t tokens, Scratch& scratch) {
+  const int64_t padded = round_up(tokens, kPanel), stride = round_up(p.dim, 16);
+  Head head{.tokens = tokens, .padded = padded, .dim = p.dim, .stride = stride};
+  head.rows = scratch.take(padded * stride);
+  copy_rows(p, p.w, b, k, tokens, head.rows);
+  head.turned = head.rows;
+  if (p.cos != nullptr) {
+    head.turned = scratch.take(padded * stride);
+    turn_rows(p, head.rows, tokens, stride, false, head.turned);
+    for (int64_t t = 0; t < padded; ++t)
+      for (int64_t i = t < tokens ? p.dim : 0; i < stride; ++i) head.turned[t * stride + i] = 0;
+  }
+  head.panels = scratch.take(padded * p.dim);
+  pack_panels(head.turned, stride, padded, p.dim, head.panels);
+
+  head.root = scratch.take(padded);
+  head.bias = scratch.take(padded);
+  head.masked = false;
+  float check = 0;  // 0 times a number that is not finite is NaN
+  const uint8_t* mask = p.key_mask == nullptr ? nullptr : p.key_mask + b * p.tokens;
+  for (int64_t t = 0; t < padded; ++t) {
+    const float* row = head.rows + t * stride;
+    Vec squares = zero();
+    for (int64_t i = 0; i < stride; i += kLanes) squares = fma(load(row + i), load(row + i), squares);
+    const float norm = p.scale * sum(squares);
+    check += 0.0F * norm;
+    head.root[t] = __builtin_sqrtf(norm);
+    const bool read = t < tokens && (mask == nullptr || mask[t] != 0);
+    head.bias[t] = read ? 0 : -kInfinity;
+    head.masked = head.masked || (t < tokens && !read);
+  }
+  head.finite = check == 0;
+  return head;
+}
+
+/// The columns of `panels` from `column` on, as the vectors of a tile; panels of `dim` rows.
+AOT_INLINE const float* panel_column(const float* panels, int64_t dim, int64_t column) {
+  return panels + column / kPanel * kPanel * dim + column % kPanel;
+}
+
+/// Row `part` of parts: rows of a head whose work is about equal. Causal work grows with the row, so the cuts follow a square root.
+struct RowRange {
+  int64_t begin, end;
+};
+AOT_INLINE RowRange part_rows(const MssaParams& p, int64_t part, int64_t parts) {
+  const auto blocks = static_cast<double>((p.tokens + kRowBlock - 1) / kRowBlock);
+  const auto cut = [&](int64_t i) {
+    const double share = static_cast<double>(i) / static_cast<double>(parts);
+    const auto block = static_cast<int64_t>(blocks * (p.causal ? __builtin_sqrt(share) : share) + 0.5);
+    return i == parts ? p.tokens : smaller(block * kRowBlock, p.tokens);
+  };
+  return {cut(part), cut(part + 1)};
+}
+
+}  // namespace
+}  // namespace aot

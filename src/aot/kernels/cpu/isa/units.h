@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every instruction-set unit defines, once per CpuPath, in a namespace of the path's name.
+#pragma once
+
+#include <cstdint>
+
+#include "aot/kernels/cpu/mssa.h"
+
+namespace aot {
+
+#define AOT_UNIT(path)                                                                                    \
+  namespace path {                                                                                        \
+  void mssa_forward(const MssaParams& params, int64_t parts, int64_t begin, int64_t end, float* scratch); \
+  }
+
+AOT_UNIT(generic)
+#if defined(__x86_64__)
+AOT_UNIT(avx2)
+AOT_UNIT(avx512)
+AOT_UNIT(avx512_bf16)
+#endif
+#undef AOT_UNIT
+
+}  // namespace aot

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/kernels/cpu/mssa.h"
+
+#include <algorithm>
+
+#include "aot/kernels/cpu/dispatch.h"
+
+namespace aot {
+namespace {
+
+constexpr int64_t kTasks = 32;          // enough to keep a few threads busy to the end
+constexpr int64_t kTokensOfPart = 256;  // below this packing the head again costs more than the balance gains
+
+}  // namespace
+
+int64_t mssa_parts(const MssaParams& params) {
+  const int64_t heads = params.batch * params.heads;
+  return std::clamp<int64_t>(params.tokens / kTokensOfPart, 1, std::max<int64_t>(1, kTasks / std::max<int64_t>(1, heads)));
+}
+
+int64_t mssa_scratch(const MssaParams& params) {
+  const int64_t padded = (params.tokens + 15) / 16 * 16, stride = (params.dim + 15) / 16 * 16;
+  const int64_t per_token = (params.cos != nullptr ? 3 : 2) * stride + 3;
+  return padded * per_token + 32 * (128 + stride + 16 + 1) + 256;
+}
+
+void mssa_forward(const MssaParams& params, int64_t begin, int64_t end, float* scratch) {
+  AOT_DISPATCH(mssa_forward(params, mssa_parts(params), begin, end, scratch));
+}
+
+}  // namespace aot

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Multi-head subspace attention on the processor: the tokens of a head are its queries, keys and values at once (docs/kernels.md).
+#pragma once
+
+#include <cstdint>
+
+namespace aot {
+
+/// A (B, T, K P) matrix seen by head: element (b, t, k, p) is data[b * batch + t * token + k * head + p]. Strides count elements.
+struct HeadsView {
+  void* data = nullptr;
+  int64_t batch = 0, token = 0, head = 0;
+};
+
+/// What one call works on. With w_i the tokens of a head, s_ij = scale w_i . w_j:
+///   forward:  out_i = sum_j softmax_j(s_ij) w_j,  lse_i = log2 sum_j 2^(s_ij log2 e)
+///   backward: dw from d_out, with w, out and lse of the forward; nothing else is kept.
+/// Under rotary positions the scores are those of the turned tokens R_i w_i, the values stay w_j.
+struct MssaParams {
+  int64_t batch = 0, heads = 0, tokens = 0;
+  int64_t dim = 0;                    // P: a multiple of 8, 16 to 128
+  bool causal = false;                // token i reads tokens j <= i only
+  bool bfloat16 = false;              // how w, out, d_out and dw are stored; else float32. All sums are float32.
+  float scale = 0;                    // above 0
+  const uint8_t* key_mask = nullptr;  // (B, T), 0: nobody reads this token; null: all are read. A token that reads nothing gets 0.
+  const float* cos = nullptr;         // (T, P / 2) with sin: pair (p, p + P / 2) of token t turns by the angle of row t; null: no positions
+  const float* sin = nullptr;
+  HeadsView w, out, d_out, dw;
+  float* lse = nullptr;        // (B, K, T), +infinity where a token reads nothing
+  uint8_t* notices = nullptr;  // (B * K * parts) what each task met: bits of MssaNotice
+};
+
+enum MssaNotice : uint8_t {
+  kMssaFallback = 1,   // a guard failed: rows were stabilised by their exact maximum, or the head without using symmetry
+  kMssaNonFinite = 2,  // a NaN or infinity in w or d_out: the result is not to be used, take the reference
+};
+
+constexpr bool mssa_kernel_takes(int64_t dim) {
+  return dim % 8 == 0 && dim >= 16 && dim <= 128;
+}
+
+/// Into how many tasks a head is cut: depends on the shape alone, so that results do not depend on the number of threads.
+int64_t mssa_parts(const MssaParams& params);
+/// Scratch floats that one task needs; what they hold before does not matter.
+int64_t mssa_scratch(const MssaParams& params);
+
+/// Tasks begin .. end - 1 of B * K * parts, one after the other. `scratch` is for this call alone, 64-byte aligned.
+void mssa_forward(const MssaParams& params, int64_t begin, int64_t end, float* scratch);
+
+}  // namespace aot

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which instruction set the CPU kernels use. Every kernel is compiled once per path (cpu/isa/) and chosen at run time.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace aot {
+
+enum class CpuPath {
+  generic,      // four lanes, whatever the compiler's baseline has
+  avx2,         // AVX2 and FMA
+  avx512,       // AVX-512 F, DQ, BW, VL
+  avx512_bf16,  // the same, and bfloat16 products on the processor's own dot instruction
+};
+
+std::string_view name_of(CpuPath path);
+std::optional<CpuPath> parse_cpu_path(std::string_view name);
+
+/// Paths that this processor can run, slowest first.
+std::vector<CpuPath> supported_cpu_paths();
+
+/// What this processor does best: its widest vectors, and bfloat16 dots only where they are known to be faster than float32 products
+/// (AMD from family 25 on; the Intel parts that we measured lose by them).
+CpuPath best_cpu_path();
+
+/// The path in force: AOT_CPU_PATH if that is set, else the best. Throws UsageError when the variable names no path or one that this
+/// processor cannot run.
+CpuPath cpu_path();
+
+/// Takes `path` from here on; for a run that is resumed, and for tests. Call it between operations only. Throws UsageError when this
+/// processor cannot run it.
+void set_cpu_path(CpuPath path);
+
+}  // namespace aot
