@@ -13,6 +13,8 @@
 #include <ATen/TensorOperators.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "aot/ops/mssa_kernel.h"
+
 namespace aot {
 namespace {
 
@@ -117,13 +119,15 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
       at::scaled_dot_product_attention(q, k, v, defined_or_none(mask.additive), 0.0, mask.causal, resolved_scale(options, q)), mask);
 }
 
-at::Tensor subspace_attention(const at::Tensor& a, const AttentionOptions& options, const TapScope& taps) {
-  return subspace_attention(a, a, options, taps);
-}
-
-at::Tensor subspace_attention(const at::Tensor& turned, const at::Tensor& a, const AttentionOptions& options, const TapScope& taps) {
+at::Tensor subspace_attention(const at::Tensor& a, const RotaryTable* rotary, const AttentionOptions& options, const TapScope& taps) {
   check_heads(a, options);
+  if (!wants_weights(taps) && mssa_kernel_serves(a, options)) return mssa_kernel_attention(a, rotary, options);
+  const at::Tensor turned = rotary != nullptr ? rotate(a, *rotary) : a;
   if (wants_weights(taps)) return attention_reference(turned, turned, a, options, taps);
+  if (a.is_cpu() && a.scalar_type() != at::kDouble) {
+    TORCH_WARN_ONCE("subspace attention: heads of ", a.size(-1), " numbers in ", a.scalar_type(),
+                    " take LibTorch's operator; the own kernels serve multiples of 8 from 16 to 128 in float32 and bfloat16");
+  }
   return fused_subspace_attention(turned, a, options);
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Softmax attention of heads, on LibTorch's fused operators. Subspace attention is the case in which queries, keys and values are one
-// tensor.
+// Softmax attention of heads. Subspace attention is the case in which queries, keys and values are one tensor, and has kernels of its own.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include "aot/ops/rotary.h"
 #include "aot/ops/taps.h"
 
 namespace aot {
@@ -22,11 +22,9 @@ struct AttentionOptions {
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionOptions& options,
                      const TapScope& taps = {});
 
-/// The same with `a` as query, key and value: one operand is kept for backward, and its gradient is one sum instead of three.
-at::Tensor subspace_attention(const at::Tensor& a, const AttentionOptions& options, const TapScope& taps = {});
-
-/// The same with `turned` (a with rotary positions) as query and key, and `a` as value.
-at::Tensor subspace_attention(const at::Tensor& turned, const at::Tensor& a, const AttentionOptions& options, const TapScope& taps = {});
+/// The same with `a` as query, key and value; under `rotary` positions queries and keys are turned, values are not. On the CPU the
+/// project's own kernels where they serve (mssa_kernel.h), else LibTorch's operator, said once. One operand is kept for backward.
+at::Tensor subspace_attention(const at::Tensor& a, const RotaryTable* rotary, const AttentionOptions& options, const TapScope& taps = {});
 
 /// The plain form, written from the equation: scores and weights are materialised.
 at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionOptions& options,

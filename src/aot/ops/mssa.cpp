@@ -19,8 +19,7 @@ at::Tensor mssa(const at::Tensor& x, const at::Tensor& u, const HeadOutput& outp
                     "mssa: u must be (K P, D) with K = ", options.heads, " and D = ", x.size(2), ", got ", u.sizes());
   const TapScope& taps = options.taps;
   const at::Tensor a = taps("projections", mssa_projections(x, u, options.heads));  // (B, K, T, P)
-  const at::Tensor turned = options.rotary != nullptr ? rotate(a, *options.rotary) : a;
-  const at::Tensor heads = taps("heads", subspace_attention(turned, a, options.attention, taps));
+  const at::Tensor heads = taps("heads", subspace_attention(a, options.rotary, options.attention, taps));
   return heads_to_update(join_heads(heads), x, output);
 }
 

@@ -7,6 +7,7 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/mul.h>
 #include <ATen/TensorOperators.h>
+#include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 namespace aot {
@@ -32,7 +33,9 @@ struct Rotate : torch::autograd::Function<Rotate> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& gradients) {
     const auto saved = context->get_saved_variables();
-    return {turned(gradients[0], saved[0], saved[1], -1), at::Tensor(), at::Tensor()};
+    const at::Tensor back = c10::GradMode::is_enabled() ? rotate_by(gradients[0], saved[0], saved[1].neg())  // differentiable again
+                                                        : turned(gradients[0], saved[0], saved[1], -1);
+    return {back, at::Tensor(), at::Tensor()};
   }
 };
 
@@ -71,6 +74,10 @@ at::Tensor rotate(const at::Tensor& x, const RotaryTable& table, int64_t first) 
   const at::Tensor cos = table.cos(first, tokens, x.scalar_type()).to(x.device()),
                    sin = table.sin(first, tokens, x.scalar_type()).to(x.device());
   TORCH_CHECK_VALUE(x.size(-1) == 2 * cos.size(-1), "rotary: x must be (..., T, ", 2 * cos.size(-1), "), got ", x.sizes());
+  return rotate_by(x, cos, sin);
+}
+
+at::Tensor rotate_by(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
   return Rotate::apply(x, cos, sin);
 }
 

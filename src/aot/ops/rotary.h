@@ -30,5 +30,7 @@ class RotaryTable {
 /// x (..., T, P) with row t turned to position `first` + t; half types are turned in float32. Differentiable; the gradient is turned back.
 ///   `table` must cover `first` + T positions. Cost: O(T P), one new tensor with the strides of x.
 at::Tensor rotate(const at::Tensor& x, const RotaryTable& table, int64_t first = 0);
+/// The same with the rows of the table given: cos, sin (T, P/2).
+at::Tensor rotate_by(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
 
 }  // namespace aot

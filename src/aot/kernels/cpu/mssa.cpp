@@ -20,12 +20,22 @@ int64_t mssa_parts(const MssaParams& params) {
 
 int64_t mssa_scratch(const MssaParams& params) {
   const int64_t padded = (params.tokens + 15) / 16 * 16, stride = (params.dim + 15) / 16 * 16;
-  const int64_t per_token = (params.cos != nullptr ? 3 : 2) * stride + 3;
-  return padded * per_token + 32 * (128 + stride + 16 + 1) + 256;
+  // Forward: rows, panels and three numbers a token. Backward: also d_out and dw. Positions: turned rows, panels and gradients beside them.
+  const int64_t per_token = (params.cos != nullptr ? 7 : 4) * stride + 5;
+  const int64_t tiles = 32 * (128 + stride + 16 + 1);
+  return padded * per_token + tiles + 256;
 }
 
 void mssa_forward(const MssaParams& params, int64_t begin, int64_t end, float* scratch) {
   AOT_DISPATCH(mssa_forward(params, mssa_parts(params), begin, end, scratch));
+}
+
+void mssa_backward(const MssaParams& params, int64_t begin, int64_t end, float* scratch) {
+  AOT_DISPATCH(mssa_backward(params, mssa_parts(params), begin, end, scratch));
+}
+
+void mssa_backward_sum(const MssaParams& params, int64_t begin, int64_t end) {
+  AOT_DISPATCH(mssa_backward_sum(params, mssa_parts(params), begin, end));
 }
 
 }  // namespace aot

@@ -13,8 +13,9 @@ struct HeadsView {
 };
 
 /// What one call works on. With w_i the tokens of a head, s_ij = scale w_i . w_j:
-///   forward:  out_i = sum_j softmax_j(s_ij) w_j,  lse_i = log2 sum_j 2^(s_ij log2 e)
-///   backward: dw from d_out, with w, out and lse of the forward; nothing else is kept.
+///   forward:  out_i = sum_j e_ij w_j / l_i,  e_ij = exp(s_ij - m_i),  l_i = sum_j e_ij,  for some m_i not below any s_ij that i reads
+///   backward: dw from d_out, with w, out, m and 1 / l of the forward; nothing else is kept. It finds the very e_ij again, where a
+///             log-sum-exp in their place would lose as many digits as its own size has.
 /// Under rotary positions the scores are those of the turned tokens R_i w_i, the values stay w_j.
 struct MssaParams {
   int64_t batch = 0, heads = 0, tokens = 0;
@@ -26,8 +27,9 @@ struct MssaParams {
   const float* cos = nullptr;         // (T, P / 2) with sin: pair (p, p + P / 2) of token t turns by the angle of row t; null: no positions
   const float* sin = nullptr;
   HeadsView w, out, d_out, dw;
-  float* lse = nullptr;        // (B, K, T), +infinity where a token reads nothing
-  uint8_t* notices = nullptr;  // (B * K * parts) what each task met: bits of MssaNotice
+  float* statistics = nullptr;  // (B, K, 2, T): m log2 e, and 1 / l, which is 0 where a token reads nothing
+  float* partial = nullptr;     // backward with more than one part: (B * K * parts, T, P)
+  uint8_t* notices = nullptr;   // (B * K * parts) what each task met: bits of MssaNotice
 };
 
 enum MssaNotice : uint8_t {
@@ -46,5 +48,9 @@ int64_t mssa_scratch(const MssaParams& params);
 
 /// Tasks begin .. end - 1 of B * K * parts, one after the other. `scratch` is for this call alone, 64-byte aligned.
 void mssa_forward(const MssaParams& params, int64_t begin, int64_t end, float* scratch);
+/// The same for the derivative. A head of one part is written to dw; of more, each task writes its share to `partial`.
+void mssa_backward(const MssaParams& params, int64_t begin, int64_t end, float* scratch);
+/// After all tasks of a backward with more than one part: adds up heads begin .. end - 1 of B * K, in order, into dw.
+void mssa_backward_sum(const MssaParams& params, int64_t begin, int64_t end);
 
 }  // namespace aot

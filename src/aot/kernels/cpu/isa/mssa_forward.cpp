@@ -110,8 +110,8 @@ void stabilise_by_maximum(const MssaParams& p, const Head& head, const Rows& row
   }
 }
 
-/// The outputs of one block of rows, in rows.out, and lse.
-void attend(const MssaParams& p, const Head& head, const Rows& rows, float* lse) {
+/// The outputs of one block of rows, in rows.out, and their statistics.
+void attend(const MssaParams& p, const Head& head, const Rows& rows, float* statistics) {
   for (int64_t i = 0; i < kRowBlock * kLanes; i += kLanes) store(rows.sums + i, zero());
   for (int64_t i = 0; i < kRowBlock * head.stride; i += kLanes) store(rows.out + i, zero());
   const int64_t columns = visible(p, rows.begin + rows.count - 1);
@@ -127,8 +127,10 @@ void attend(const MssaParams& p, const Head& head, const Rows& rows, float* lse)
   }
   for (int64_t i = 0; i < rows.count; ++i) {
     const float total = sum(load(rows.sums + i * kLanes));
-    lse[rows.begin + i] = total == 0 ? kInfinity : rows.stabiliser[i] + __builtin_log2f(total);
-    const Vec share = set1(total == 0 ? 0 : 1 / total);
+    const float inverse = total == 0 ? 0 : 1 / total;
+    statistics[rows.begin + i] = rows.stabiliser[i];
+    statistics[p.tokens + rows.begin + i] = inverse;
+    const Vec share = set1(inverse);
     for (int64_t j = 0; j < head.stride; j += kLanes) store(rows.out + i * head.stride + j, load(rows.out + i * head.stride + j) * share);
   }
 }
@@ -151,7 +153,7 @@ void forward_task(const MssaParams& p, int64_t task, int64_t parts, float* memor
     for (int64_t t = 0; t < head.tokens; ++t) largest_root[t] = most;
   if (!head.finite) p.notices[task] |= kMssaNonFinite;
 
-  float* lse = p.lse + (b * p.heads + k) * p.tokens;
+  float* statistics = p.statistics + (b * p.heads + k) * 2 * p.tokens;
   for (rows.begin = range.begin; rows.begin < range.end; rows.begin += kRowBlock) {
     rows.count = smaller(kRowBlock, range.end - rows.begin);
     // Rows of a tile beyond the block's end are computed and dropped: they need a harmless stabiliser.
@@ -160,13 +162,8 @@ void forward_task(const MssaParams& p, int64_t task, int64_t parts, float* memor
       p.notices[task] |= kMssaFallback;
       stabilise_by_maximum(p, head, rows);
     }
-    attend(p, head, rows, lse);
-    if (p.bfloat16)
-      copy_out(rows.out, head.stride, rows.count, p.dim, const_cast<uint16_t*>(head_data<uint16_t>(p.out, b, k)) + rows.begin * p.out.token,
-               p.out.token);
-    else
-      copy_out(rows.out, head.stride, rows.count, p.dim, const_cast<float*>(head_data<float>(p.out, b, k)) + rows.begin * p.out.token,
-               p.out.token);
+    attend(p, head, rows, statistics);
+    copy_out(p, rows.out, head.stride, rows.begin, rows.count, p.out, b, k);
   }
 }
 

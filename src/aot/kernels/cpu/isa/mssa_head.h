@@ -66,9 +66,8 @@ inline void copy_rows(const MssaParams& p, const HeadsView& view, int64_t b, int
     copy_rows(head_data<float>(view, b, k), view.token, tokens, padded, p.dim, stride, rows);
 }
 
-/// Rows out to (B, T, K P), times `factor` (one number a row) if that is not null.
 template <class Number>
-inline void copy_out(const float* rows, int64_t stride, int64_t count, int64_t dim, Number* to, int64_t token_stride) {
+void copy_out(const float* rows, int64_t stride, int64_t count, int64_t dim, Number* to, int64_t token_stride) {
   for (int64_t t = 0; t < count; ++t, rows += stride, to += token_stride)
     for (int64_t p = 0; p < dim; p += kLanes) {
       if (p + kLanes <= dim)
@@ -76,6 +75,16 @@ inline void copy_out(const float* rows, int64_t stride, int64_t count, int64_t d
       else
         store_first(to + p, load(rows + p), dim - p);
     }
+}
+
+/// Rows first .. first + count - 1 of head (b, k) of `view`, in the format of `p`.
+inline void copy_out(const MssaParams& p, const float* rows, int64_t stride, int64_t first, int64_t count, const HeadsView& view, int64_t b,
+                     int64_t k) {
+  const int64_t offset = b * view.batch + first * view.token + k * view.head;
+  if (p.bfloat16)
+    copy_out(rows, stride, count, p.dim, static_cast<uint16_t*>(view.data) + offset, view.token);
+  else
+    copy_out(rows, stride, count, p.dim, static_cast<float*>(view.data) + offset, view.token);
 }
 
 /// Pairs (p, p + P / 2) turned by the token's angle, backwards when `back`.

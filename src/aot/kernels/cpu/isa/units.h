@@ -8,9 +8,11 @@
 
 namespace aot {
 
-#define AOT_UNIT(path)                                                                                    \
-  namespace path {                                                                                        \
-  void mssa_forward(const MssaParams& params, int64_t parts, int64_t begin, int64_t end, float* scratch); \
+#define AOT_UNIT(path)                                                                                     \
+  namespace path {                                                                                         \
+  void mssa_forward(const MssaParams& params, int64_t parts, int64_t begin, int64_t end, float* scratch);  \
+  void mssa_backward(const MssaParams& params, int64_t parts, int64_t begin, int64_t end, float* scratch); \
+  void mssa_backward_sum(const MssaParams& params, int64_t parts, int64_t begin, int64_t end);             \
   }
 
 AOT_UNIT(generic)

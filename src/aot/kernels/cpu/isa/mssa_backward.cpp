@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+// The derivative tile by tile, for every mask. With e_ij as in the forward, d_i = dO_i / l_i, D_i = d_i . O_i and
+// dS_ij = scale e_ij (d_i . w_j - D_i):
+//   dw_i += sum_j dS_ij w_j               the row part
+//   dw_j += sum_i dS_ij w_i + e_ij d_i    the column part, one product of double depth
+// Under rotary positions the dS parts belong to the turned tokens and are turned back once at the end.
+#include "aot/kernels/cpu/isa/mssa_head.h"
+#include "aot/kernels/cpu/isa/units.h"
+
+namespace aot {
+namespace {
+
+constexpr int64_t kCols = 64;             // of a block: two tiles of 32 x 64 numbers and the accumulators stay near
+constexpr int kPairRows = kTileRows / 2;  // scores and dO . w are made together, so each has half the rows of a tile
+
+struct Gradient {
+  const float* d_out;   // (padded, stride)
+  const float* values;  // panels of the unturned tokens
+  const float* shift;   // (padded): m log2 e
+  const float* dot;     // (padded): scale D_i
+  float* weights;       // (kRowBlock, kCols): e
+  float* d_scores;      // (kRowBlock, kCols): dS
+  float* d_values;      // (padded, stride): of the unturned tokens
+  float* d_turned;      // (padded, stride): of the turned ones; d_values itself without positions
+};
+
+/// Rows row0 .. and columns first .. last - 1 of the block that is in the tiles.
+struct Block {
+  int64_t row0, rows, first, last;
+};
+
+AOT_INLINE int64_t end_of_columns(const MssaParams& p, const Block& block, int64_t last_row) {
+  return p.causal ? smaller(block.last, last_row + 1) : block.last;
+}
+
+/// e and dS of kPairRows rows and C vectors of columns.
+template <int C>
+AOT_INLINE void differentiate_tile(const MssaParams& p, const Head& head, const Gradient& g, const Block& block, int64_t row, int64_t col) {
+  Vec scores[kPairRows][C], d_weights[kPairRows][C];
+  clear(scores);
+  clear(d_weights);
+  const float *turned[C], *values[C];
+  for (int c = 0; c < C; ++c) {
+    turned[c] = panel_column(head.panels, head.dim, col + c * kLanes);
+    values[c] = panel_column(g.values, head.dim, col + c * kLanes);
+  }
+  if (g.values == head.panels) {  // one load of the columns serves both products
+    const float *left = head.turned + row * head.stride, *d_left = g.d_out + row * head.stride;
+#pragma GCC unroll 4
+    for (int64_t k = 0; k < head.dim; ++k) {
+      Vec columns[C];
+      for (int c = 0; c < C; ++c) columns[c] = load(turned[c] + k * kPanel);
+#pragma GCC unroll 8
+      for (int r = 0; r < kPairRows; ++r) {
+        const Vec a = set1(left[r * head.stride + k]), d = set1(d_left[r * head.stride + k]);
+        for (int c = 0; c < C; ++c) {
+          scores[r][c] = fma(a, columns[c], scores[r][c]);
+          d_weights[r][c] = fma(d, columns[c], d_weights[r][c]);
+        }
+      }
+    }
+  } else {
+    multiply<kPairRows, C>(scores, {head.turned + row * head.stride, head.stride, 1}, turned, kPanel, head.dim);
+    multiply<kPairRows, C>(d_weights, {g.d_out + row * head.stride, head.stride, 1}, values, kPanel, head.dim);
+  }
+  const Vec factor = set1(p.scale * kLog2E), scale = set1(p.scale);
+  const bool diagonal = p.causal && col + C * kLanes > row + 1;
+  const bool partly = head.masked || (!p.causal && col + C * kLanes > head.tokens);
+  for (int r = 0; r < kPairRows; ++r) {
+    const Vec shift = set1(g.shift[row + r]), dot = set1(g.dot[row + r]);
+    const int64_t at = (row + r - block.row0) * kCols + col - block.first;
+    for (int c = 0; c < C; ++c) {
+      Vec x = fms(scores[r][c], factor, shift);
+      if (partly) x = x + load(head.bias + col + c * kLanes);
+      Vec weight = exp2(x);
+      if (diagonal) weight = keep_first(weight, row + r + 1 - (col + c * kLanes));
+      store(g.weights + at + c * kLanes, weight);
+      store(g.d_scores + at + c * kLanes, weight * fms(d_weights[r][c], scale, dot));
+    }
+  }
+}
+
+void differentiate_block(const MssaParams& p, const Head& head, const Gradient& g, const Block& block) {
+  for (int64_t row = block.row0; row < block.row0 + block.rows; row += kPairRows) {
+    // Whole tiles of rows see the same columns, so that the column part may read them together.
+    const int64_t end = end_of_columns(p, block, (row - block.row0) / kTileRows * kTileRows + block.row0 + kTileRows - 1);
+    int64_t col = block.first;
+    for (; col + kLanes < end; col += kTileCols) differentiate_tile<2>(p, head, g, block, row, col);
+    if (col < end) differentiate_tile<1>(p, head, g, block, row, col);
+  }
+}
+
+void add_row_part(const MssaParams& p, const Head& head, const Gradient& g, const Block& block) {
+  for (int64_t i = 0; i < block.rows; i += kTileRows) {
+    const int64_t depth = end_of_columns(p, block, block.row0 + i + kTileRows - 1) - block.first;
+    if (depth > 0)
+      add_product<kTileRows>(g.d_turned + (block.row0 + i) * head.stride, {g.d_scores + i * kCols, kCols, 1},
+                             head.turned + block.first * head.stride, head.stride, depth, head.stride);
+  }
+}
+
+/// acc += tile^T rows for kTileRows columns from j on, over the block's rows from i on.
+template <int C>
+AOT_INLINE void column_product(Vec (&acc)[kTileRows][C], const Head& head, const float* tile, const float* rows, const Block& block,
+                               int64_t j, int64_t i, int64_t at) {
+  const float* right[C];
+  for (int c = 0; c < C; ++c) right[c] = rows + (block.row0 + i) * head.stride + at + c * kLanes;
+  multiply<kTileRows, C>(acc, {tile + i * kCols + j, 1, kCols}, right, head.stride, block.rows - i);
+}
+
+template <int C>
+AOT_INLINE void add_column_tile(const Head& head, const Gradient& g, const Block& block, int64_t j, int64_t i, int64_t at) {
+  Vec acc[kTileRows][C];
+  clear(acc);
+  const int64_t row = block.first + j;
+  column_product<C>(acc, head, g.d_scores, head.turned, block, j, i, at);
+  if (g.d_turned != g.d_values) {
+    add_to(g.d_turned + row * head.stride + at, head.stride, acc);
+    clear(acc);
+  }
+  column_product<C>(acc, head, g.weights, g.d_out, block, j, i, at);
+  add_to(g.d_values + row * head.stride + at, head.stride, acc);
+}
+
+void add_column_part(const MssaParams& p, const Head& head, const Gradient& g, const Block& block) {
+  const int64_t end = end_of_columns(p, block, block.row0 + block.rows - 1) - block.first;
+  for (int64_t j = 0; j < end; j += kTileRows) {
+    const int64_t i = p.causal ? larger(0, block.first + j - block.row0) : 0;  // rows above the diagonal do not read column j
+    int64_t at = 0;
+    for (; at + kTileCols <= head.stride; at += kTileCols) add_column_tile<2>(head, g, block, j, i, at);
+    if (at < head.stride) add_column_tile<1>(head, g, block, j, i, at);
+  }
+}
+
+template <class Number>
+AOT_INLINE float dot_product(const float* a, const Number* b, int64_t dim) {
+  Vec total = zero();
+  for (int64_t i = 0; i < dim; i += kLanes) total = fma(load_first(a + i, dim - i), load_first(b + i, dim - i), total);
+  return sum(total);
+}
+
+/// d_out to d, and scale D_i. Rows behind the tokens are zeros, so whatever their weights are, they add nothing. False when some D_i is
+/// not finite.
+template <class Number>
+bool prepare_rows(const MssaParams& p, int64_t b, int64_t k, const Head& head, float* d_out, float* dot, float* shift) {
+  const Number* out = head_data<Number>(p.out, b, k);
+  const float* statistics = p.statistics + (b * p.heads + k) * 2 * p.tokens;
+  float check = 0;
+  for (int64_t t = 0; t < head.padded; ++t, d_out += head.stride) {
+    const bool real = t < head.tokens;
+    shift[t] = real ? statistics[t] : 0;
+    const Vec inverse = set1(real ? statistics[p.tokens + t] : 0);
+    for (int64_t i = 0; i < head.stride; i += kLanes) store(d_out + i, load(d_out + i) * inverse);
+    dot[t] = real ? p.scale * dot_product(d_out, out + t * p.out.token, p.dim) : 0;
+    check += 0.0F * dot[t];
+  }
+  return check == 0;
+}
+
+/// The gradient of a head that is one task, or this task's part of it.
+void write_gradient(const MssaParams& p, int64_t b, int64_t k, int64_t task, int64_t parts, const Head& head, const float* rows) {
+  if (parts > 1) {
+    float* partial = p.partial + task * p.tokens * p.dim;
+    copy_out(rows, head.stride, head.tokens, p.dim, partial, p.dim);
+    for (float* rest = partial + head.tokens * p.dim; rest < partial + p.tokens * p.dim; ++rest) *rest = 0;
+  } else {
+    copy_out(p, rows, head.stride, 0, head.tokens, p.dw, b, k);
+  }
+}
+
+void sum_parts(const MssaParams& p, int64_t parts, int64_t head, float* row) {
+  const int64_t numbers = p.tokens * p.dim, stride = round_up(p.dim, 16);
+  const float* partial = p.partial + head * parts * numbers;
+  for (int64_t t = 0; t < p.tokens; ++t) {
+    for (int64_t i = 0; i < p.dim; i += kLanes) {
+      Vec total = zero();
+      for (int64_t part = 0; part < parts; ++part) total = total + load_first(partial + part * numbers + t * p.dim + i, p.dim - i);
+      store_first(row + i, total, p.dim - i);
+    }
+    copy_out(p, row, stride, t, 1, p.dw, head / p.heads, head % p.heads);
+  }
+}
+
+void backward_task(const MssaParams& p, int64_t task, int64_t parts, float* memory) {
+  const int64_t b = task / parts / p.heads, k = task / parts % p.heads;
+  const RowRange range = part_rows(p, task % parts, parts);
+  p.notices[task] = 0;
+  Scratch scratch(memory);
+  const Head head = pack_head(p, b, k, p.causal ? range.end : p.tokens, scratch);
+  const int64_t numbers = head.padded * head.stride;
+  float *d_out = scratch.take(numbers), *dot = scratch.take(head.padded), *shift = scratch.take(head.padded);
+  copy_rows(p, p.d_out, b, k, head.tokens, d_out);
+  const bool finite =
+      p.bfloat16 ? prepare_rows<uint16_t>(p, b, k, head, d_out, dot, shift) : prepare_rows<float>(p, b, k, head, d_out, dot, shift);
+  if (!finite || !head.finite) p.notices[task] |= kMssaNonFinite;
+
+  Gradient g{.d_out = d_out, .values = head.panels, .shift = shift, .dot = dot};
+  g.weights = scratch.take(kRowBlock * kCols);
+  g.d_scores = scratch.take(kRowBlock * kCols);
+  g.d_values = g.d_turned = scratch.take(numbers);
+  for (int64_t i = 0; i < numbers; i += kLanes) store(g.d_values + i, zero());
+  if (p.cos != nullptr) {
+    float* panels = scratch.take(head.padded * head.dim);
+    pack_panels(head.rows, head.stride, head.padded, head.dim, panels);
+    g.values = panels;
+    g.d_turned = scratch.take(numbers);
+    for (int64_t i = 0; i < numbers; i += kLanes) store(g.d_turned + i, zero());
+  }
+
+  Block block;
+  for (block.row0 = range.begin; block.row0 < range.end; block.row0 += kRowBlock) {
+    // Rows up to a whole tile: those behind the tokens have weight 0.
+    block.rows = smaller(kRowBlock, round_up(range.end - block.row0, kTileRows));
+    const int64_t columns = p.causal ? smaller(block.row0 + block.rows, head.tokens) : head.tokens;
+    for (block.first = 0; block.first < columns; block.first += kCols) {
+      block.last = smaller(block.first + kCols, columns);
+      differentiate_block(p, head, g, block);
+      add_row_part(p, head, g, block);
+      add_column_part(p, head, g, block);
+    }
+  }
+  if (p.cos != nullptr) {
+    turn_rows(p, g.d_turned, head.tokens, head.stride, true, g.d_turned);
+    for (int64_t i = 0; i < numbers; i += kLanes) store(g.d_values + i, load(g.d_values + i) + load(g.d_turned + i));
+  }
+  write_gradient(p, b, k, task, parts, head, g.d_values);
+}
+
+}  // namespace
+
+namespace AOT_ISA {
+
+void mssa_backward(const MssaParams& params, int64_t parts, int64_t begin, int64_t end, float* scratch) {
+  for (int64_t task = begin; task < end; ++task) backward_task(params, task, parts, scratch);
+}
+
+void mssa_backward_sum(const MssaParams& params, int64_t parts, int64_t begin, int64_t end) {
+  float row[kMaxDim];
+  for (int64_t head = begin; head < end; ++head) sum_parts(params, parts, head, row);
+}
+
+}  // namespace AOT_ISA
+}  // namespace aot

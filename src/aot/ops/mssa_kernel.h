@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Subspace attention by the project's own kernels (kernels/cpu/mssa.h), which use that queries, keys and values are one tensor.
+#pragma once
+
+#include <cstdint>
+
+#include <ATen/core/Tensor.h>
+
+#include "aot/ops/attention.h"
+
+namespace aot {
+
+/// Whether the kernels serve `a` (B, K, T, P): on the CPU, float32 or bfloat16, P a multiple of 8 from 16 to 128, a scale above 0.
+bool mssa_kernel_serves(const at::Tensor& a, const AttentionOptions& options);
+
+/// subspace_attention for a tensor that the kernels serve. Read and written in place of its strides, contiguous rows (..., P) assumed.
+/// Differentiable, twice through attention_reference. Kept for backward: a, the result, and two numbers a row and head.
+/// NaN or infinity in `a` or in the gradient: the result is attention_reference's.
+at::Tensor mssa_kernel_attention(const at::Tensor& a, const RotaryTable* rotary, const AttentionOptions& options);
+
+/// What the kernels met since the process began. Guards change speed, never results (docs/kernels.md).
+struct MssaCounts {
+  int64_t heads = 0;      // heads of all sequences that went forward
+  int64_t fallbacks = 0;  // of them, those that a guard sent the slower way
+};
+MssaCounts mssa_counts();
+
+}  // namespace aot
