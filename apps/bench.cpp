@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <fstream>
 #include <functional>
 #include <memory>
 
@@ -21,6 +20,7 @@
 #include "aot/io/json.h"
 #include "aot/models/language.h"
 #include "aot/train/trainer.h"
+#include "apps/bench_support.h"
 #include "apps/command.h"
 
 namespace aot {
@@ -49,13 +49,13 @@ void describe(Fields& fields, BenchFlags& flags) {
   fields.add("seconds", flags.seconds, "time to measure for").above(0).max(3600);
 }
 
-struct Times {
+struct Repeats {
   double median_ms = 0, min_ms = 0, p99_ms = 0;
   int64_t repeats = 0;
 };
 
 /// Runs `once` a few times unmeasured, then for `seconds` and at least `least` times.
-Times timed(const std::function<void()>& once, double seconds, int64_t warm, size_t least) {
+Repeats timed(const std::function<void()>& once, double seconds, int64_t warm, size_t least) {
   using Clock = std::chrono::steady_clock;
   const auto since = [](Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); };
   for (int64_t i = 0; i < warm; ++i) once();
@@ -72,19 +72,12 @@ Times timed(const std::function<void()>& once, double seconds, int64_t warm, siz
           static_cast<int64_t>(n)};
 }
 
-std::string cpu_name() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);)
-    if (line.rfind("model name", 0) == 0) return line.substr(std::min(line.find(':') + 2, line.size()));
-  return "unknown";
-}
-
 double megabytes(int64_t bytes) {
   return std::round(static_cast<double>(bytes) / (1 << 20));
 }
 
 /// The part that all rows share. `base` is the peak of resident memory before the model was made.
-Json row(const char* what, const BenchFlags& flags, const Times& times, int64_t base) {
+Json row(const char* what, const BenchFlags& flags, const Repeats& times, int64_t base) {
   const LanguageOptions& o = flags.model;
   return {{"peer", "aot"},
           {"what", what},
@@ -139,7 +132,7 @@ void run_decode(const BenchFlags& flags, const GeneralOptions& general) {
     }
     state.truncate(held);
   };
-  const Times times = timed(once, flags.seconds, 8, 256);
+  const Repeats times = timed(once, flags.seconds, 8, 256);
   Json json = row("decode", flags, times, base);
   json["context"] = flags.model.context;
   json["state_bytes"] = state.bytes();
@@ -159,7 +152,7 @@ void run_step(const BenchFlags& flags, const GeneralOptions& general) {
   Trainer trainer(model, options, 0, 1 << 20);
   const at::Tensor ids = at::randint(o.vocab_size, {flags.batch, o.context}, make_generator(1), at::kLong);
   const at::Tensor targets = at::randint(o.vocab_size, {flags.batch, o.context}, make_generator(2), at::kLong);
-  const Times times = timed([&] { trainer.step(ids, targets); }, flags.seconds, 2, 3);
+  const Repeats times = timed([&] { trainer.step(ids, targets); }, flags.seconds, 2, 3);
 
   int64_t parameters = 0;  // without the position table, as in peer.py
   for (const Parameter& parameter : model.parameters())

@@ -13,6 +13,9 @@ namespace aot {
   void mssa_forward(const MssaParams& params, int64_t parts, int64_t begin, int64_t end, float* scratch);  \
   void mssa_backward(const MssaParams& params, int64_t parts, int64_t begin, int64_t end, float* scratch); \
   void mssa_backward_sum(const MssaParams& params, int64_t parts, int64_t begin, int64_t end);             \
+  int64_t multiply_add_loop(int64_t rounds, float* sink);                                                  \
+  int64_t bfloat16_dot_loop(int64_t rounds, float* sink);                                                  \
+  float read_loop(const float* numbers, int64_t count);                                                    \
   }
 
 AOT_UNIT(generic)

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/bench_support.h"
+
+#include <ctime>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include <ATen/ops/mm.h>
+#include <ATen/ops/ones.h>
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+#include <fmt/format.h>
+
+#include "aot/core/log.h"
+#include "aot/core/machine.h"
+#include "aot/kernels/cpu/ceilings.h"
+
+namespace aot {
+namespace {
+
+constexpr size_t kLeastRounds = 5;
+constexpr size_t kMostRounds = 60;
+constexpr double kLeastShare = 0.96;  // of its processor that a thread must get
+constexpr double kMostDifference = 0.05;
+
+using Clock = std::chrono::steady_clock;
+
+double ms_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+double median(std::vector<double> x) {
+  std::sort(x.begin(), x.end());
+  return (x[(x.size() - 1) / 2] + x[x.size() / 2]) / 2;
+}
+
+double thread_cpu_ms() {
+  timespec now = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return 1e3 * static_cast<double>(now.tv_sec) + 1e-6 * static_cast<double>(now.tv_nsec);
+}
+
+/// Runs body(thread) once on each thread.
+void on_every_thread(const std::function<void(int64_t)>& body) {
+  at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t thread = begin; thread < end; ++thread) body(thread);
+  });
+}
+
+/// Whether each thread gets its processor: CPU time over wall time of a short spin.
+bool machine_is_quiet() {
+  std::vector<double> shares(static_cast<size_t>(at::get_num_threads()));
+  on_every_thread([&](int64_t thread) {
+    const auto start = Clock::now();
+    const double cpu = thread_cpu_ms();
+    while (ms_since(start) < 3) {
+    }
+    shares[static_cast<size_t>(thread)] = (thread_cpu_ms() - cpu) / ms_since(start);
+  });
+  return *std::min_element(shares.begin(), shares.end()) >= kLeastShare;
+}
+
+double ms_of(const std::function<void()>& once, int64_t repetitions) {
+  const auto start = Clock::now();
+  for (int64_t i = 0; i < repetitions; ++i) once();
+  return ms_since(start) / static_cast<double>(repetitions);
+}
+
+struct Round {
+  std::vector<double> ms;  // of each way, the first as the mean of its halves
+  double difference = 0;   // of those halves
+};
+
+/// The best of a few: work(round) on all threads, in units per second.
+double best_rate(const std::function<double()>& work) {
+  double best = 0;
+  for (int i = 0; i < 6; ++i) {
+    const auto start = Clock::now();
+    const double done = work();
+    best = std::max(best, done / ms_since(start) * 1e3);
+  }
+  return best;
+}
+
+double flop_rate(int64_t (*loop)(int64_t, float*)) {
+  const auto threads = static_cast<size_t>(at::get_num_threads());
+  return best_rate([&] {
+           std::vector<int64_t> flop(threads);
+           on_every_thread([&](int64_t thread) {
+             float sink = 0.25F;
+             flop[static_cast<size_t>(thread)] = loop(1 << 20, &sink);
+           });
+           return static_cast<double>(std::accumulate(flop.begin(), flop.end(), int64_t{0}));
+         }) /
+         1e9;
+}
+
+double matmul_rate(int64_t n) {
+  const c10::InferenceMode guard;
+  const at::Tensor a = at::ones({n, n}), b = at::ones({n, n});
+  at::Tensor c = at::mm(a, b);
+  const double flop = 2 * std::pow(static_cast<double>(n), 3);
+  return best_rate([&] {
+           at::mm_out(c, a, b);
+           return flop;
+         }) /
+         1e9;
+}
+
+}  // namespace
+
+Times times_of(std::vector<double> ms) {
+  std::sort(ms.begin(), ms.end());
+  const size_t n = ms.size();
+  const double middle = median(ms);
+  return {.median_ms = middle, .min_ms = ms.front(), .spread = (ms[(3 * n) / 4] - ms[n / 4]) / middle};
+}
+
+Turns take_turns(const std::vector<std::function<void()>>& ways, double seconds) {
+  // Each shot long enough for the clock and for several to fit into the time.
+  const double shot_ms = 1e3 * seconds / static_cast<double>((kLeastRounds + 2) * (ways.size() + 1));
+  Turns turns;
+  for (const auto& way : ways) {
+    way();
+    const double once = std::min(ms_of(way, 1), ms_of(way, 1));
+    turns.repetitions.push_back(std::clamp<int64_t>(static_cast<int64_t>(std::min(shot_ms, 50.0) / std::max(once, 1e-4)), 1, 1 << 20));
+  }
+  std::vector<Round> kept, others;
+  const auto start = Clock::now();
+  while (kept.size() + others.size() < kMostRounds && (kept.size() < kLeastRounds || ms_since(start) < 1e3 * seconds)) {
+    const bool quiet = machine_is_quiet();
+    Round round{.ms = {ms_of(ways[0], turns.repetitions[0])}};
+    for (size_t i = 1; i < ways.size(); ++i) round.ms.push_back(ms_of(ways[i], turns.repetitions[i]));
+    const double again = ms_of(ways[0], turns.repetitions[0]);
+    round.difference = std::abs(again - round.ms[0]) / std::min(again, round.ms[0]);
+    round.ms[0] = (round.ms[0] + again) / 2;
+    (quiet && round.difference <= kMostDifference ? kept : others).push_back(round);
+  }
+  turns.kept = static_cast<int64_t>(kept.size());
+  turns.rejected = static_cast<int64_t>(others.size());
+  if (kept.size() < kLeastRounds) {
+    log_warning(fmt::format("the machine is busy: {} of {} rounds were quiet; the times are not to be trusted", kept.size(),
+                            kept.size() + others.size()));
+    std::sort(others.begin(), others.end(), [](const Round& a, const Round& b) { return a.difference < b.difference; });
+    kept.insert(kept.end(), others.begin(), others.begin() + static_cast<std::ptrdiff_t>(kLeastRounds - kept.size()));
+  }
+  std::vector<double> differences;
+  for (const Round& round : kept) differences.push_back(round.difference);
+  turns.self_difference = median(differences);
+  for (size_t i = 0; i < ways.size(); ++i) {
+    std::vector<double> ms;
+    for (const Round& round : kept) ms.push_back(round.ms[i]);
+    turns.ways.push_back(times_of(ms));
+  }
+  return turns;
+}
+
+Json Ceilings::json() const {
+  return {{"multiply_add_gflops", multiply_add_gflops},
+          {"bfloat16_dot_gflops", bfloat16_dot_gflops},
+          {"matmul_1024_gflops", matmul_gflops[0]},
+          {"matmul_2048_gflops", matmul_gflops[1]}};
+}
+
+Ceilings measured_ceilings() {
+  return {.multiply_add_gflops = flop_rate(multiply_add_loop),
+          .bfloat16_dot_gflops = flop_rate(bfloat16_dot_loop),
+          .matmul_gflops = {matmul_rate(1024), matmul_rate(2048)}};
+}
+
+double measured_read_rate(int64_t bytes) {
+  const int64_t threads = at::get_num_threads();
+  const int64_t part = std::max<int64_t>(1, bytes / 4 / threads / 256) * 256;  // numbers of one thread
+  const at::Tensor numbers = at::ones({threads * part});
+  const auto* data = numbers.const_data_ptr<float>();
+  const int64_t passes = std::max<int64_t>(1, (64 << 20) / (4 * part * threads));
+  std::vector<float> sinks(static_cast<size_t>(threads));
+  return best_rate([&] {
+           on_every_thread([&](int64_t thread) {
+             for (int64_t i = 0; i < passes; ++i) sinks[static_cast<size_t>(thread)] += read_loop(data + thread * part, part);
+           });
+           return static_cast<double>(passes * threads * part * 4);
+         }) /
+         1e9;
+}
+
+std::string cpu_name() {
+  const std::string name = this_machine().cpu;
+  return name.empty() ? "unknown" : name;
+}
+
+}  // namespace aot
