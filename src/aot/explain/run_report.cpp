@@ -8,10 +8,10 @@
 
 #include "aot/core/log.h"
 #include "aot/core/random.h"
+#include "aot/core/svg.h"
 #include "aot/data/token_dataset.h"
 #include "aot/eval/ngrams.h"
 #include "aot/eval/text.h"
-#include "aot/explain/svg.h"
 #include "aot/generate/generate.h"
 #include "aot/io/error.h"
 #include "aot/io/file.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "aot/explain/svg.h"
+#include "aot/core/svg.h"
 
 #include <algorithm>
 #include <array>
