@@ -19,6 +19,8 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "aot/io/error.h"
+#include "aot/kernels/cpu/mssa.h"
+#include "aot/ops/tasks.h"
 #include "tests/kernels/paths.h"
 #include "tests/support/tensors.h"
 
@@ -100,6 +102,36 @@ void expect_exact(const Case& c, const at::Tensor& tokens) {
   };
   EXPECT_LE(test::max_difference(ours.out, exact.out), bound(exact.out, theirs.out)) << "output, " << c.name();
   EXPECT_LE(test::max_difference(ours.gradient, exact.gradient), bound(exact.gradient, theirs.gradient)) << "gradient, " << c.name();
+}
+
+/// The forward kernel alone, in scratch memory full of NaN, with a guard of its own.
+at::Tensor forward_with_guard(const Case& c, const at::Tensor& a, float guard) {
+  at::Tensor out = at::zeros(a.transpose(1, 2).sizes()).transpose(1, 2), statistics = at::zeros({a.size(0), a.size(1), 2, a.size(2)});
+  const auto view = [](const at::Tensor& t) { return HeadsView{t.data_ptr(), t.stride(0), t.stride(2), t.stride(1)}; };
+  MssaParams params{.batch = a.size(0), .heads = a.size(1), .tokens = a.size(2), .dim = a.size(3), .causal = c.options.causal};
+  params.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(a.size(3))));
+  params.guard = guard;
+  params.w = view(a);
+  params.out = view(out);
+  params.statistics = statistics.data_ptr<float>();
+  const int64_t tasks = params.batch * params.heads * mssa_parts(params);
+  std::vector<uint8_t> notices(static_cast<size_t>(tasks));
+  params.notices = notices.data();
+  run_tasks(tasks, mssa_scratch(params), [&](int64_t task, float* scratch) {
+    std::fill_n(scratch, mssa_scratch(params), std::numeric_limits<float>::quiet_NaN());
+    mssa_forward(params, task, task + 1, scratch);
+  });
+  return out;
+}
+
+TEST(MssaKernel, DoesNotReadScratchThatItDidNotWrite) {
+  for (const int64_t tokens : {1, 7, 33, 65})
+    for (const int64_t dim : {24, 64})
+      for (const bool causal : {true, false}) {
+        const Case c{.shape = {.batch = 2, .heads = 4, .tokens = tokens, .dim = dim}, .options = {.causal = causal}};
+        const at::Tensor a = c.tokens(at::kFloat);
+        EXPECT_TRUE(forward_with_guard(c, a, 60).equal(kernel(c, a).out)) << c.name();
+      }
 }
 
 TEST(MssaKernel, IsThePlainFormAtEveryAwkwardLength) {
@@ -224,6 +256,21 @@ TEST(MssaKernel, ABadGradientIsNotLost) {
   at::Tensor g = at::zeros(out.sizes());
   g[0][1][20][3].fill_(std::numeric_limits<float>::infinity());
   EXPECT_TRUE(torch::autograd::grad({out}, {a}, {g})[0].isnan().any().item<bool>());
+}
+
+TEST(MssaKernel, TheGuardsAreNeeded) {
+  // Long and short tokens side by side: with the guard lifted the short ones lose all their weights.
+  for (const bool causal : {true, false}) {
+    const Case c{.shape = {.batch = 2, .heads = 4, .tokens = 40}, .options = {.causal = causal}};
+    at::Tensor a = c.tokens(at::kFloat).clone();
+    a.select(2, 3).mul_(40);
+    a.narrow(2, 4, 30).mul_(3);
+    expect_exact(c, a);
+    const at::Tensor exact = plain(c, a.to(at::kDouble)).out;
+    const at::Tensor out = forward_with_guard(c, a, std::numeric_limits<float>::infinity());
+    EXPECT_FALSE(test::max_difference(out, exact) < 1e-2) << c.name();
+    EXPECT_LT(test::max_difference(forward_with_guard(c, a, 60), exact), 1e-4) << c.name();
+  }
 }
 
 TEST(MssaKernel, FallbacksAreCountedByHead) {

@@ -23,6 +23,7 @@ struct MssaParams {
   bool causal = false;                // token i reads tokens j <= i only
   bool bfloat16 = false;              // how w, out, d_out and dw are stored; else float32. All sums are float32.
   float scale = 0;                    // above 0
+  float guard = 60;                   // powers of e by which a stabiliser may exceed a row's largest term, see below; tests lift it
   const uint8_t* key_mask = nullptr;  // (B, T), 0: nobody reads this token; null: all are read. A token that reads nothing gets 0.
   const float* cos = nullptr;         // (T, P / 2) with sin: pair (p, p + P / 2) of token t turns by the angle of row t; null: no positions
   const float* sin = nullptr;
@@ -32,6 +33,8 @@ struct MssaParams {
   uint8_t* notices = nullptr;   // (B * K * parts) what each task met: bits of MssaNotice
 };
 
+/// About the guard: a row's sum is at least e^-60, and a weight is lost below 2^-126 = e^-87, less than e^-27 of it. Even 2^16 such weights
+/// are together less than a float32 can show beside the sum.
 enum MssaNotice : uint8_t {
   kMssaFallback = 1,   // a guard failed: rows were stabilised by their exact maximum, or the head without using symmetry
   kMssaNonFinite = 2,  // a NaN or infinity in w or d_out: the result is not to be used, take the reference

@@ -4,34 +4,22 @@
 //   dw_i += sum_j dS_ij w_j               the row part
 //   dw_j += sum_i dS_ij w_i + e_ij d_i    the column part, one product of double depth
 // Under rotary positions the dS parts belong to the turned tokens and are turned back once at the end.
-#include "aot/kernels/cpu/isa/mssa_head.h"
+#include "aot/kernels/cpu/isa/mssa_symmetric.h"
 #include "aot/kernels/cpu/isa/units.h"
 
 namespace aot {
 namespace {
-
-constexpr int64_t kCols = 64;             // of a block: two tiles of 32 x 64 numbers and the accumulators stay near
-constexpr int kPairRows = kTileRows / 2;  // scores and dO . w are made together, so each has half the rows of a tile
 
 struct Gradient {
   const float* d_out;   // (padded, stride)
   const float* values;  // panels of the unturned tokens
   const float* shift;   // (padded): m log2 e
   const float* dot;     // (padded): scale D_i
-  float* weights;       // (kRowBlock, kCols): e
-  float* d_scores;      // (kRowBlock, kCols): dS
+  float* weights;       // (kRowBlock, kBlockCols): e
+  float* d_scores;      // (kRowBlock, kBlockCols): dS
   float* d_values;      // (padded, stride): of the unturned tokens
   float* d_turned;      // (padded, stride): of the turned ones; d_values itself without positions
 };
-
-/// Rows row0 .. and columns first .. last - 1 of the block that is in the tiles.
-struct Block {
-  int64_t row0, rows, first, last;
-};
-
-AOT_INLINE int64_t end_of_columns(const MssaParams& p, const Block& block, int64_t last_row) {
-  return p.causal ? smaller(block.last, last_row + 1) : block.last;
-}
 
 /// e and dS of kPairRows rows and C vectors of columns.
 template <int C>
@@ -44,7 +32,7 @@ AOT_INLINE void differentiate_tile(const MssaParams& p, const Head& head, const 
     turned[c] = panel_column(head.panels, head.dim, col + c * kLanes);
     values[c] = panel_column(g.values, head.dim, col + c * kLanes);
   }
-  if (g.values == head.panels) {  // one load of the columns serves both products
+  if (g.values == head.panels && kFused) {  // one load of the columns serves both products
     const float *left = head.turned + row * head.stride, *d_left = g.d_out + row * head.stride;
 #pragma GCC unroll 4
     for (int64_t k = 0; k < head.dim; ++k) {
@@ -68,7 +56,7 @@ AOT_INLINE void differentiate_tile(const MssaParams& p, const Head& head, const 
   const bool partly = head.masked || (!p.causal && col + C * kLanes > head.tokens);
   for (int r = 0; r < kPairRows; ++r) {
     const Vec shift = set1(g.shift[row + r]), dot = set1(g.dot[row + r]);
-    const int64_t at = (row + r - block.row0) * kCols + col - block.first;
+    const int64_t at = (row + r - block.row0) * kBlockCols + col - block.first;
     for (int c = 0; c < C; ++c) {
       Vec x = fms(scores[r][c], factor, shift);
       if (partly) x = x + load(head.bias + col + c * kLanes);
@@ -77,58 +65,6 @@ AOT_INLINE void differentiate_tile(const MssaParams& p, const Head& head, const 
       store(g.weights + at + c * kLanes, weight);
       store(g.d_scores + at + c * kLanes, weight * fms(d_weights[r][c], scale, dot));
     }
-  }
-}
-
-void differentiate_block(const MssaParams& p, const Head& head, const Gradient& g, const Block& block) {
-  for (int64_t row = block.row0; row < block.row0 + block.rows; row += kPairRows) {
-    // Whole tiles of rows see the same columns, so that the column part may read them together.
-    const int64_t end = end_of_columns(p, block, (row - block.row0) / kTileRows * kTileRows + block.row0 + kTileRows - 1);
-    int64_t col = block.first;
-    for (; col + kLanes < end; col += kTileCols) differentiate_tile<2>(p, head, g, block, row, col);
-    if (col < end) differentiate_tile<1>(p, head, g, block, row, col);
-  }
-}
-
-void add_row_part(const MssaParams& p, const Head& head, const Gradient& g, const Block& block) {
-  for (int64_t i = 0; i < block.rows; i += kTileRows) {
-    const int64_t depth = end_of_columns(p, block, block.row0 + i + kTileRows - 1) - block.first;
-    if (depth > 0)
-      add_product<kTileRows>(g.d_turned + (block.row0 + i) * head.stride, {g.d_scores + i * kCols, kCols, 1},
-                             head.turned + block.first * head.stride, head.stride, depth, head.stride);
-  }
-}
-
-/// acc += tile^T rows for kTileRows columns from j on, over the block's rows from i on.
-template <int C>
-AOT_INLINE void column_product(Vec (&acc)[kTileRows][C], const Head& head, const float* tile, const float* rows, const Block& block,
-                               int64_t j, int64_t i, int64_t at) {
-  const float* right[C];
-  for (int c = 0; c < C; ++c) right[c] = rows + (block.row0 + i) * head.stride + at + c * kLanes;
-  multiply<kTileRows, C>(acc, {tile + i * kCols + j, 1, kCols}, right, head.stride, block.rows - i);
-}
-
-template <int C>
-AOT_INLINE void add_column_tile(const Head& head, const Gradient& g, const Block& block, int64_t j, int64_t i, int64_t at) {
-  Vec acc[kTileRows][C];
-  clear(acc);
-  const int64_t row = block.first + j;
-  column_product<C>(acc, head, g.d_scores, head.turned, block, j, i, at);
-  if (g.d_turned != g.d_values) {
-    add_to(g.d_turned + row * head.stride + at, head.stride, acc);
-    clear(acc);
-  }
-  column_product<C>(acc, head, g.weights, g.d_out, block, j, i, at);
-  add_to(g.d_values + row * head.stride + at, head.stride, acc);
-}
-
-void add_column_part(const MssaParams& p, const Head& head, const Gradient& g, const Block& block) {
-  const int64_t end = end_of_columns(p, block, block.row0 + block.rows - 1) - block.first;
-  for (int64_t j = 0; j < end; j += kTileRows) {
-    const int64_t i = p.causal ? larger(0, block.first + j - block.row0) : 0;  // rows above the diagonal do not read column j
-    int64_t at = 0;
-    for (; at + kTileCols <= head.stride; at += kTileCols) add_column_tile<2>(head, g, block, j, i, at);
-    if (at < head.stride) add_column_tile<1>(head, g, block, j, i, at);
   }
 }
 
@@ -194,31 +130,31 @@ void backward_task(const MssaParams& p, int64_t task, int64_t parts, float* memo
       p.bfloat16 ? prepare_rows<uint16_t>(p, b, k, head, d_out, dot, shift) : prepare_rows<float>(p, b, k, head, d_out, dot, shift);
   if (!finite || !head.finite) p.notices[task] |= kMssaNonFinite;
 
+  if (parts == 1 && symmetry_fits(p, head)) {
+    const float* dw = symmetric_backward(p, head, d_out, dot, scratch);
+    return write_gradient(p, b, k, task, parts, head, dw);
+  }
   Gradient g{.d_out = d_out, .values = head.panels, .shift = shift, .dot = dot};
-  g.weights = scratch.take(kRowBlock * kCols);
-  g.d_scores = scratch.take(kRowBlock * kCols);
-  g.d_values = g.d_turned = scratch.take(numbers);
-  for (int64_t i = 0; i < numbers; i += kLanes) store(g.d_values + i, zero());
+  g.weights = scratch.take(kRowBlock * kBlockCols);
+  g.d_scores = scratch.take(kRowBlock * kBlockCols);
+  g.d_values = g.d_turned = take_zeros(scratch, numbers);
   if (p.cos != nullptr) {
     float* panels = scratch.take(head.padded * head.dim);
     pack_panels(head.rows, head.stride, head.padded, head.dim, panels);
     g.values = panels;
-    g.d_turned = scratch.take(numbers);
-    for (int64_t i = 0; i < numbers; i += kLanes) store(g.d_turned + i, zero());
+    g.d_turned = take_zeros(scratch, numbers);
   }
 
-  Block block;
-  for (block.row0 = range.begin; block.row0 < range.end; block.row0 += kRowBlock) {
-    // Rows up to a whole tile: those behind the tokens have weight 0.
-    block.rows = smaller(kRowBlock, round_up(range.end - block.row0, kTileRows));
-    const int64_t columns = p.causal ? smaller(block.row0 + block.rows, head.tokens) : head.tokens;
-    for (block.first = 0; block.first < columns; block.first += kCols) {
-      block.last = smaller(block.first + kCols, columns);
-      differentiate_block(p, head, g, block);
-      add_row_part(p, head, g, block);
-      add_column_part(p, head, g, block);
+  for_each_block(p.causal ? Part::causal : Part::all, head, range, [&](const Block& block) {
+    for_each_tile<kPairRows>(block, [&]<int C>(int64_t row, int64_t col) { differentiate_tile<C>(p, head, g, block, row, col); });
+    add_rows(block, g.d_scores, head.turned, head.stride, g.d_turned);
+    if (g.d_turned == g.d_values) {
+      add_columns<2>(block, {{g.d_scores, head.turned}, {g.weights, g.d_out}}, head.stride, g.d_values);
+    } else {
+      add_columns<1>(block, {{g.d_scores, head.turned}}, head.stride, g.d_turned);
+      add_columns<1>(block, {{g.weights, g.d_out}}, head.stride, g.d_values);
     }
-  }
+  });
   if (p.cos != nullptr) {
     turn_rows(p, g.d_turned, head.tokens, head.stride, true, g.d_turned);
     for (int64_t i = 0; i < numbers; i += kLanes) store(g.d_values + i, load(g.d_values + i) + load(g.d_turned + i));

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The forward pass row by row: causal, and without mask when the symmetric kernel (mssa_symmetric.cpp) may not be used.
-#include "aot/kernels/cpu/isa/mssa_head.h"
+#include "aot/kernels/cpu/isa/mssa_symmetric.h"
 #include "aot/kernels/cpu/isa/units.h"
 
 namespace aot {
 namespace {
 
 constexpr int64_t kColBlock = 128;  // columns of weights held at once: 32 x 128 floats beside 32 x P outputs in the first-level cache
-
-// A row's stabiliser may exceed its largest score by this much (powers of e): then its sum is at least e^-60, and a weight that is lost
-// below 2^-126 = e^-87 was less than e^-27 of it, even 2^16 of them together less than float32 can hold.
-constexpr float kGuard = 60;
 
 struct Rows {
   int64_t begin, count;  // of this block
@@ -23,19 +19,6 @@ struct Rows {
 /// Columns that row `row` may read, without regard to the key mask.
 AOT_INLINE int64_t visible(const MssaParams& p, int64_t row) {
   return p.causal ? smaller(row + 1, p.tokens) : p.tokens;
-}
-
-/// acc = scores of rows row .. row + R - 1 with C vectors of columns from col on.
-template <int R>
-AOT_INLINE void tile_scores(Vec (&acc)[R][2], const Head& head, int64_t row, int64_t col) {
-  clear(acc);
-  multiply<R, 2>(acc, {head.turned + row * head.stride, head.stride, 1},
-                 {panel_column(head.panels, head.dim, col), panel_column(head.panels, head.dim, col + kLanes)}, kPanel, head.dim);
-}
-template <int R>
-AOT_INLINE void tile_scores(Vec (&acc)[R][1], const Head& head, int64_t row, int64_t col) {
-  clear(acc);
-  multiply<R, 1>(acc, {head.turned + row * head.stride, head.stride, 1}, {panel_column(head.panels, head.dim, col)}, kPanel, head.dim);
 }
 
 /// Calls body(row, col, integral_constant C) for all tiles of the rows that hold a visible column of [first, last).
@@ -73,15 +56,15 @@ AOT_INLINE void weigh_tile(const MssaParams& p, const Head& head, const Rows& ro
   }
 }
 
-/// The norms alone bound the scores: s_ij <= root_i root_j. False if some row's own weight could be too small under that bound.
-bool stabilise_by_norms(const Head& head, const float* largest_root, const Rows& rows) {
+/// The norms alone bound the scores: s_ij <= sqrt(n_i n_j). False if some row's own weight could be too small under that bound.
+bool stabilise_by_norms(const MssaParams& p, const Head& head, const float* largest_norm, const Rows& rows) {
   bool fits = true;
   for (int64_t i = 0; i < rows.count; ++i) {
-    const float own = head.root[rows.begin + i], bound = largest_root[rows.begin + i];
+    const float own = __builtin_sqrtf(head.norm[rows.begin + i]), bound = __builtin_sqrtf(largest_norm[rows.begin + i]);
     rows.stabiliser[i] = own * bound * kLog2E;
     // Its own term is there unless keys are masked; then nothing better is known than s >= -own * bound.
     const float gap = head.masked ? 2 * own * bound : own * (bound - own);
-    fits = fits && gap <= kGuard;
+    fits = fits && gap <= p.guard;
   }
   return fits;
 }
@@ -142,23 +125,24 @@ void forward_task(const MssaParams& p, int64_t task, int64_t parts, float* memor
   if (range.begin == range.end) return;
   Scratch scratch(memory);
   const Head head = pack_head(p, b, k, p.causal ? range.end : p.tokens, scratch);
-  float* largest_root = scratch.take(head.padded);
+  if (!head.finite) p.notices[task] |= kMssaNonFinite;
+  if (parts == 1 && symmetry_fits(p, head)) return symmetric_forward(p, b, k, head, scratch);
+  if (parts == 1 && !p.causal) p.notices[task] |= kMssaFallback;
+  float* largest_norm = scratch.take(head.padded);  // that the row may read
   Rows rows{.stabiliser = scratch.take(kRowBlock),
             .weights = scratch.take(kRowBlock * kColBlock),
             .out = scratch.take(kRowBlock * head.stride),
             .sums = scratch.take(kRowBlock * kLanes)};
   float most = 0;
-  for (int64_t t = 0; t < head.tokens; ++t) largest_root[t] = most = most < head.root[t] ? head.root[t] : most;
-  if (!p.causal)
-    for (int64_t t = 0; t < head.tokens; ++t) largest_root[t] = most;
-  if (!head.finite) p.notices[task] |= kMssaNonFinite;
+  for (int64_t t = 0; t < head.tokens; ++t) largest_norm[t] = most = most < head.norm[t] ? head.norm[t] : most;
+  for (int64_t t = 0; t < head.tokens && !p.causal; ++t) largest_norm[t] = most;
 
   float* statistics = p.statistics + (b * p.heads + k) * 2 * p.tokens;
   for (rows.begin = range.begin; rows.begin < range.end; rows.begin += kRowBlock) {
     rows.count = smaller(kRowBlock, range.end - rows.begin);
     // Rows of a tile beyond the block's end are computed and dropped: they need a harmless stabiliser.
     for (int64_t i = rows.count; i < kRowBlock; ++i) rows.stabiliser[i] = 0;
-    if (!stabilise_by_norms(head, largest_root, rows)) {
+    if (!stabilise_by_norms(p, head, largest_norm, rows)) {
       p.notices[task] |= kMssaFallback;
       stabilise_by_maximum(p, head, rows);
     }

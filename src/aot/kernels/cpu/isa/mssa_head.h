@@ -33,7 +33,7 @@ struct Head {
   float* rows;    // (padded, stride): w
   float* turned;  // the same after the rotary positions; `rows` itself without
   float* panels;  // of `turned`
-  float* root;    // (padded): sqrt(scale) |w_i|, so that s_ij <= root_i root_j
+  float* norm;    // (padded): n_i = scale |w_i|^2, so that s_ij <= sqrt(n_i n_j)
   float* bias;    // (padded): 0, or -infinity for keys that nobody reads and for the padding
   bool masked;    // some key within the tokens is not read
   bool finite;    // all numbers are
@@ -119,7 +119,7 @@ inline Head pack_head(const MssaParams& p, int64_t b, int64_t k, int64_t tokens,
   head.panels = scratch.take(padded * p.dim);
   pack_panels(head.turned, stride, padded, p.dim, head.panels);
 
-  head.root = scratch.take(padded);
+  head.norm = scratch.take(padded);
   head.bias = scratch.take(padded);
   head.masked = false;
   float check = 0;  // 0 times a number that is not finite is NaN
@@ -128,9 +128,8 @@ inline Head pack_head(const MssaParams& p, int64_t b, int64_t k, int64_t tokens,
     const float* row = head.rows + t * stride;
     Vec squares = zero();
     for (int64_t i = 0; i < stride; i += kLanes) squares = fma(load(row + i), load(row + i), squares);
-    const float norm = p.scale * sum(squares);
-    check += 0.0F * norm;
-    head.root[t] = __builtin_sqrtf(norm);
+    head.norm[t] = p.scale * sum(squares);
+    check += 0.0F * head.norm[t];
     const bool read = t < tokens && (mask == nullptr || mask[t] != 0);
     head.bias[t] = read ? 0 : -kInfinity;
     head.masked = head.masked || (t < tokens && !read);

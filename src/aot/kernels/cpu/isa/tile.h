@@ -38,9 +38,16 @@ AOT_INLINE void clear(Vec (&acc)[R][C]) {
     for (int c = 0; c < C; ++c) acc[r][c] = zero();
 }
 
-/// acc[r][c] += sum_k left(r, k) * right[c][k * right_stride ...]
+// Without fused multiply-adds every term is rounded twice; sums of this many terms, added up, keep the error where the others have it.
+#if defined(__FMA__)
+constexpr bool kFused = true;
+#else
+constexpr bool kFused = false;
+constexpr int64_t kShortSum = 32;
+#endif
+
 template <int R, int C>
-AOT_INLINE void multiply(Vec (&acc)[R][C], Left left, const float* const (&right)[C], int64_t right_stride, int64_t depth) {
+AOT_INLINE void multiply_in_order(Vec (&acc)[R][C], Left left, const float* const (&right)[C], int64_t right_stride, int64_t depth) {
   const float* a = left.data;
   const float* b[C];
   for (int c = 0; c < C; ++c) b[c] = right[c];
@@ -58,6 +65,26 @@ AOT_INLINE void multiply(Vec (&acc)[R][C], Left left, const float* const (&right
     }
     a += left.depth_stride;
   }
+}
+
+/// acc[r][c] += sum_k left(r, k) * right[c][k * right_stride ...]
+template <int R, int C>
+AOT_INLINE void multiply(Vec (&acc)[R][C], Left left, const float* const (&right)[C], int64_t right_stride, int64_t depth) {
+#if defined(__FMA__)
+  multiply_in_order<R, C>(acc, left, right, right_stride, depth);
+#else
+  const float* b[C];
+  for (int c = 0; c < C; ++c) b[c] = right[c];
+  for (; depth > 0; depth -= kShortSum, left.data += kShortSum * left.depth_stride) {
+    Vec part[R][C];
+    clear(part);
+    multiply_in_order<R, C>(part, left, b, right_stride, smaller(depth, kShortSum));
+    for (int c = 0; c < C; ++c) {
+      b[c] += kShortSum * right_stride;
+      for (int r = 0; r < R; ++r) acc[r][c] = acc[r][c] + part[r][c];
+    }
+  }
+#endif
 }
 
 /// out(r, c) += acc
