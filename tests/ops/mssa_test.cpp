@@ -24,6 +24,9 @@ namespace {
 
 constexpr int64_t kHeads = 3, kDim = 4, kWidth = 10;  // P != D / K, D no power of two
 
+constexpr Weighting kWeightings[] = {Weighting::softmax, Weighting::softmax_threshold, Weighting::relu, Weighting::relu_mean,
+                                     Weighting::identity};
+
 /// u (K P, D) of unit size, and the practical path at the paper's scale unless another is given.
 struct Case {
   at::Tensor x, u, w_out;
@@ -74,7 +77,7 @@ TEST(Mssa, HoldsForExtremeNorms) {
 }
 
 TEST(Mssa, HandDerivedBackwardEqualsAutogradAndThePracticalPath) {
-  for (const Weighting phi : {Weighting::softmax, Weighting::identity})
+  for (const Weighting phi : kWeightings)
     for (const bool causal : {true, false})
       for (const bool tied : {true, false}) {
         const Case c = make_case(7, causal, tied);
@@ -88,7 +91,7 @@ TEST(Mssa, HandDerivedBackwardEqualsAutogradAndThePracticalPath) {
           EXPECT_LT(test::max_difference(by_hand.z, plain[0]), 1e-10);
           EXPECT_LT(test::max_difference(u_by_hand, plain[1]), 1e-10);
         }
-        if (phi == Weighting::identity) continue;  // the practical path is softmax only
+        if (phi != Weighting::softmax) continue;  // the practical path is softmax only
         Case practical = c;
         practical.scale = options.scale;
         const auto fused = test::gradients(practical.update(), g, practical.leaves());
@@ -102,7 +105,7 @@ TEST(Mssa, HandDerivedBackwardEqualsAutogradAndThePracticalPath) {
 
 TEST(Mssa, HandDerivedBackwardEqualsFiniteDifferences) {
   constexpr double kStep = 1e-5;
-  for (const Weighting phi : {Weighting::softmax, Weighting::identity})
+  for (const Weighting phi : kWeightings)
     for (const bool causal : {true, false}) {
       const MssaReferenceOptions options{.causal = causal, .scale = 0.7, .phi = phi};
       at::Tensor z = test::normal({1, 5, 6}, 1) * 0.5, u = test::normal({2, 6, 3}, 2) * 0.5;

@@ -13,10 +13,45 @@
 namespace aot {
 namespace {
 
-/// (T, T) bool, true = row is hidden from column, both in the order given by `rows_are_queries`.
-at::Tensor hidden_pairs(int64_t tokens, bool rows_are_queries) {
-  const at::Tensor later = at::ones({tokens, tokens}, at::kBool).triu(1);  // column > row
-  return rows_are_queries ? later : later.t();
+/// (T, T) bool, true = the query may read the key; `key_dim` says which of the two dimensions is the keys'. Undefined without a mask.
+at::Tensor readable_keys(int64_t tokens, int64_t key_dim, const MssaReferenceOptions& options) {
+  if (!options.causal) return {};
+  const at::Tensor lower = at::ones({tokens, tokens}, at::kBool).tril();  // row = query
+  return key_dim == 2 ? lower : lower.t();
+}
+
+/// How many keys each query may read, shaped to divide by.
+at::Tensor key_count(const at::Tensor& scores, const at::Tensor& readable, int64_t key_dim) {
+  return (readable.defined() ? readable : at::ones({scores.size(1), scores.size(2)}, at::kBool)).sum(key_dim - 1, true);
+}
+
+/// phi(scores) (B, T, T), each query by itself.
+at::Tensor weights_of(const at::Tensor& scores, int64_t key_dim, const MssaReferenceOptions& options) {
+  const at::Tensor readable = readable_keys(scores.size(1), key_dim, options);
+  const auto hidden_as = [&](double value) { return readable.defined() ? scores.masked_fill(readable.logical_not(), value) : scores; };
+  if (options.phi == Weighting::identity) return hidden_as(0);
+  if (options.phi == Weighting::relu) return hidden_as(0).relu();
+  if (options.phi == Weighting::relu_mean) return hidden_as(0).relu() / key_count(scores, readable, key_dim);
+  const at::Tensor softmax = hidden_as(-std::numeric_limits<double>::infinity()).softmax(key_dim);
+  return options.phi == Weighting::softmax ? softmax : options.tau * (softmax > options.tau).to(scores.scalar_type());
+}
+
+/// dL/dS from dL/dW, with rows as queries; `reads_out` is rowsum(dO * O).
+at::Tensor scores_gradient(const at::Tensor& d_w, const at::Tensor& w, const at::Tensor& reads_out, const MssaReferenceOptions& options) {
+  const at::Tensor readable = readable_keys(w.size(1), 2, options);
+  switch (options.phi) {
+    case Weighting::softmax:
+      return w * (d_w - reads_out);
+    case Weighting::softmax_threshold:
+      return at::zeros_like(d_w);
+    case Weighting::relu:
+      return d_w * (w > 0);
+    case Weighting::relu_mean:
+      return d_w * (w > 0) / key_count(w, readable, 2);
+    case Weighting::identity:
+      break;
+  }
+  return readable.defined() ? d_w.masked_fill(readable.logical_not(), 0) : d_w;
 }
 
 }  // namespace
@@ -25,14 +60,9 @@ at::Tensor mssa_reference(const at::Tensor& z, const at::Tensor& u, const MssaRe
   const at::Tensor columns = z.transpose(1, 2);  // Z (B, D, T)
   at::Tensor sum = at::zeros_like(columns);
   for (int64_t k = 0; k < u.size(0); ++k) {
-    const at::Tensor projector = at::matmul(u[k], u[k].t());                         // U_k U_k^T (D, D)
-    at::Tensor phi = options.scale * at::matmul(z, at::matmul(projector, columns));  // (B, T, T): row = key, column = query
-    if (options.phi == Weighting::softmax) {
-      if (options.causal) phi = phi.masked_fill(hidden_pairs(z.size(1), false), -std::numeric_limits<double>::infinity());
-      phi = phi.softmax(1);
-    } else if (options.causal) {
-      phi = phi.masked_fill(hidden_pairs(z.size(1), false), 0);
-    }
+    const at::Tensor projector = at::matmul(u[k], u[k].t());                                  // U_k U_k^T (D, D)
+    const at::Tensor scores = options.scale * at::matmul(z, at::matmul(projector, columns));  // (B, T, T): row = key, column = query
+    const at::Tensor phi = weights_of(scores, 1, options);
     sum = sum + at::matmul(projector, at::matmul(columns, phi));
   }
   return sum.transpose(1, 2);
@@ -44,20 +74,12 @@ MssaGradients mssa_backward_reference(const at::Tensor& g, const at::Tensor& z, 
   out.z = at::zeros_like(z);
   std::vector<at::Tensor> du, dr;
   for (int64_t k = 0; k < u.size(0); ++k) {
-    const at::Tensor r = w_out.defined() ? w_out[k] : u[k].t();       // (P, D)
-    const at::Tensor a = at::matmul(z, u[k]);                         // (B, T, P)
-    at::Tensor w = options.scale * at::matmul(a, a.transpose(1, 2));  // S, then W: row = query
-    if (options.phi == Weighting::softmax) {
-      if (options.causal) w = w.masked_fill(hidden_pairs(z.size(1), true), -std::numeric_limits<double>::infinity());
-      w = w.softmax(-1);
-    } else if (options.causal) {
-      w = w.masked_fill(hidden_pairs(z.size(1), true), 0);
-    }
+    const at::Tensor r = w_out.defined() ? w_out[k] : u[k].t();                                     // (P, D)
+    const at::Tensor a = at::matmul(z, u[k]);                                                       // (B, T, P)
+    const at::Tensor w = weights_of(options.scale * at::matmul(a, a.transpose(1, 2)), 2, options);  // row = query
     const at::Tensor o = at::matmul(w, a);
     const at::Tensor d_o = at::matmul(g, r.t());
-    at::Tensor d_w = at::matmul(d_o, a.transpose(1, 2));
-    if (options.causal) d_w = d_w.masked_fill(hidden_pairs(z.size(1), true), 0);
-    const at::Tensor d_s = options.phi == Weighting::softmax ? w * (d_w - (d_o * o).sum(-1, true)) : d_w;
+    const at::Tensor d_s = scores_gradient(at::matmul(d_o, a.transpose(1, 2)), w, (d_o * o).sum(-1, true), options);
     const at::Tensor d_a = at::matmul(w.transpose(1, 2), d_o) + options.scale * at::matmul(d_s + d_s.transpose(1, 2), a);
     out.z = out.z + at::matmul(d_a, u[k].t());
     at::Tensor d_u = at::einsum("btd,btp->dp", {z, d_a});
