@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Numbers of weights and caches, by their stored type.
+#pragma once
+
+#include "aot/kernels/cpu/decode.h"
+#include "aot/kernels/cpu/isa/tile.h"
+
+namespace aot {
+namespace {
+
+/// kLanes bytes as floats.
+AOT_INLINE Vec load(const int8_t* p) {
+#if defined(__AVX512F__)
+  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+#elif defined(__AVX2__)
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))))};
+#else
+  return {Vec::Lanes{static_cast<float>(p[0]), static_cast<float>(p[1]), static_cast<float>(p[2]), static_cast<float>(p[3])}};
+#endif
+}
+
+AOT_INLINE uint16_t to_bfloat16(float x) {
+  uint16_t lanes[kLanes];
+  store_bf16(lanes, set1(x));
+  return lanes[0];
+}
+
+AOT_INLINE int8_t to_int8(float x) {  // |x| <= 127
+  return static_cast<int8_t>(__builtin_rintf(x));
+}
+
+AOT_INLINE float magnitude(float x) {
+  return x < 0 ? -x : x;
+}
+
+AOT_INLINE Vec negative_if(Vec a, bool negative) {
+  return negative ? zero() - a : a;
+}
+
+/// The int8 scale of numbers whose largest magnitude is `most`: NaN for what is not finite, so that it is not lost; 0 for zeros.
+AOT_INLINE float int8_scale(float most) {
+  return most <= 3.0e38F ? most / 127 : __builtin_nanf("");
+}
+
+/// 2^x - the shift that makes the sum's weights; e^x = exp2(x log2 e).
+AOT_INLINE Vec exp(Vec x) {
+  return exp2(x * set1(1.44269504F));
+}
+
+/// Calls body(const Number*) with the stored type of `format`.
+template <class Body>
+AOT_INLINE void with_format(NumberFormat format, const void* data, const Body& body) {
+  switch (format) {
+    case NumberFormat::float32:
+      return body(static_cast<const float*>(data));
+    case NumberFormat::bfloat16:
+      return body(static_cast<const uint16_t*>(data));
+    case NumberFormat::int8:
+      return body(static_cast<const int8_t*>(data));
+  }
+}
+
+}  // namespace
+}  // namespace aot
