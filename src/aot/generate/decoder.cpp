@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/generate/decoder.h"
+
+#include <algorithm>
+
+#include <ATen/ops/empty.h>
+#include <c10/core/InferenceMode.h>
+
+#include "aot/generate/native_decoder.h"
+#include "aot/generate/packed_model.h"
+
+namespace aot {
+namespace {
+
+/// Every mixer that decodes at all, on any device, through LibTorch's operators.
+class PlainPath : public DecodePath {
+ public:
+  PlainPath(const LanguageModel& model, const DecoderOptions& options)
+      : model_(model),
+        options_(options),
+        device_(model.parameters().front().value.device()),
+        state_(model.make_state(options.batch, options.max_tokens)) {}
+
+  void read(std::span<const int32_t> ids, int64_t count) override {
+    const c10::InferenceMode guard;
+    const at::Tensor tensor = at::empty({options_.batch, count}, at::kLong);
+    std::copy(ids.begin(), ids.end(), tensor.data_ptr<int64_t>());
+    logits_ = model_.step(tensor.to(device_), state_).to(at::kCPU, at::kFloat).contiguous();  // (B, V)
+  }
+  [[nodiscard]] std::span<const float> logits(int64_t row) const override {
+    const int64_t vocab = logits_.size(1);
+    return {logits_.const_data_ptr<float>() + row * vocab, static_cast<size_t>(vocab)};
+  }
+  [[nodiscard]] Best best(int64_t row) const override { return decode_best(logits(row).data(), options_.vocab); }
+  [[nodiscard]] int64_t tokens() const override { return state_.tokens(); }
+  void truncate(int64_t tokens) override { state_.truncate(tokens); }
+  [[nodiscard]] bool can_truncate() const override { return model_.blocks().front().mixer().capabilities().truncate; }
+  void reorder(std::span<const int64_t> rows) override {
+    const at::Tensor index = at::empty({static_cast<int64_t>(rows.size())}, at::kLong);
+    std::copy(rows.begin(), rows.end(), index.data_ptr<int64_t>());
+    state_.reorder(index.to(device_));
+  }
+  [[nodiscard]] DecoderBytes bytes() const override { return {.state = state_.bytes()}; }
+
+ private:
+  const LanguageModel& model_;
+  DecoderOptions options_;
+  at::Device device_;
+  LanguageState state_;
+  at::Tensor logits_;
+};
+
+DecoderOptions resolved(DecoderOptions options, const LanguageOptions& model) {
+  TORCH_CHECK_VALUE(options.batch >= 1, "decoder: batch must be at least 1, got ", options.batch);
+  if (options.max_tokens == 0) options.max_tokens = model.context;
+  if (options.vocab == 0) options.vocab = model.vocab_size;
+  TORCH_CHECK_VALUE(options.vocab >= 1 && options.vocab <= model.vocab_size, "decoder: vocab must be 1 to ", model.vocab_size, ", got ",
+                    options.vocab);
+  TORCH_CHECK_VALUE(options.max_tokens >= 1 && (model.position == Position::none || options.max_tokens <= model.context),
+                    "decoder: max_tokens must be 1 to the context of ", model.context, ", got ", options.max_tokens);
+  return options;
+}
+
+}  // namespace
+
+Decoder::Decoder(const LanguageModel& model, const DecoderOptions& options)
+    : options_(resolved(options, model.options())),
+      vocab_size_(model.options().vocab_size),
+      native_(!options.plain && decodes_natively(model)) {
+  if (native_)
+    path_ = make_native_path(model, options_);
+  else
+    path_ = std::make_unique<PlainPath>(model, options_);
+}
+
+void Decoder::read(std::span<const int32_t> ids, int64_t count) {
+  TORCH_CHECK_VALUE(count >= 1 && static_cast<int64_t>(ids.size()) == options_.batch * count, "decoder: needs ", options_.batch, " x ",
+                    count, " ids, got ", ids.size());
+  TORCH_CHECK_VALUE(tokens() + count <= options_.max_tokens, "decoder: made for ", options_.max_tokens, " tokens, got ", tokens() + count);
+  for (const int32_t id : ids)
+    TORCH_CHECK_VALUE(id >= 0 && id < vocab_size_, "decoder: token ", id, " is outside the vocabulary of ", vocab_size_);
+  path_->read(ids, count);
+}
+
+}  // namespace aot
