@@ -15,7 +15,7 @@
 
 #include "aot/core/device.h"
 #include "aot/core/random.h"
-#include "aot/generate/sampling.h"
+#include "aot/generate/decoder.h"
 #include "aot/io/error.h"
 #include "aot/io/json.h"
 #include "aot/models/language.h"
@@ -45,7 +45,7 @@ void describe(Fields& fields, BenchFlags& flags) {
   fields.add("vocab", flags.model.vocab_size, "vocabulary V").min(2).max(1 << 24);
   fields.add("rotary", flags.model.rotary, "rotary positions");
   fields.add("batch", flags.batch, "sequences B").min(1).max(1 << 16);
-  fields.add("dtype", flags.dtype, "number format").choices({"float32", "bfloat16"});
+  fields.add("dtype", flags.dtype, "number format").choices({"float32", "bfloat16", "int8"});
   fields.add("seconds", flags.seconds, "time to measure for").above(0).max(3600);
 }
 
@@ -112,30 +112,34 @@ void say(const Json& json, const GeneralOptions& general) {
                     json["rss_mb"].get<double>() - json["base_rss_mb"].get<double>(), json["base_rss_mb"].get<double>()));
 }
 
+std::vector<int32_t> random_ids(int64_t vocab, int64_t count) {
+  const at::Tensor ids = at::randint(vocab, {count}, make_generator(1), at::kInt);
+  return {ids.const_data_ptr<int32_t>(), ids.const_data_ptr<int32_t>() + count};
+}
+
+NumberFormat parse_number_format(const std::string& name) {
+  return name == "bfloat16" ? NumberFormat::bfloat16 : name == "int8" ? NumberFormat::int8 : NumberFormat::float32;
+}
+
 /// One token per sequence at a fixed context, as peer.py does: each is the T-th, follows T - 1 cached ones and is chosen greedily.
 void run_decode(const BenchFlags& flags, const GeneralOptions& general) {
   const c10::InferenceMode guard;
   const int64_t base = peak_resident_bytes();
-  LanguageModel model(flags.model, 0);
-  model.to(at::kCPU, parse_dtype(flags.dtype));
+  const LanguageModel model(flags.model, 0);
   const int64_t held = flags.model.context - 1;
-  const int64_t vocab = flags.model.vocab_size;
-  LanguageState state = model.make_state(flags.batch, flags.model.context);
-  (void)model.step(at::randint(vocab, {flags.batch, held}, make_generator(1), at::kLong), state);
-
-  const at::Tensor tokens = at::zeros({flags.batch, 1}, at::kLong);
+  Decoder decoder(model, {.batch = flags.batch, .format = parse_number_format(flags.dtype)});
+  decoder.read(random_ids(flags.model.vocab_size, flags.batch * held), held);
+  std::vector<int32_t> tokens(static_cast<size_t>(flags.batch));
   const auto once = [&] {
-    const at::Tensor logits = model.step(tokens, state).to(at::kFloat).contiguous();  // (B, V)
-    for (int64_t row = 0; row < flags.batch; ++row) {
-      const std::span<const float> view(logits.data_ptr<float>() + row * vocab, static_cast<size_t>(vocab));
-      tokens.data_ptr<int64_t>()[row] = choose_token(view, {}, {.greedy = true}, 0);
-    }
-    state.truncate(held);
+    decoder.step(tokens);
+    for (int64_t row = 0; row < flags.batch; ++row) tokens[static_cast<size_t>(row)] = static_cast<int32_t>(decoder.best(row).index);
+    decoder.truncate(held);
   };
   const Repeats times = timed(once, flags.seconds, 8, 256);
   Json json = row("decode", flags, times, base);
   json["context"] = flags.model.context;
-  json["state_bytes"] = state.bytes();
+  json["state_bytes"] = decoder.bytes().state;
+  json["read_bytes"] = decoder.bytes().read;
   json["tokens_per_s"] = 1e3 * static_cast<double>(flags.batch) / times.median_ms;
   say(json, general);
 }
