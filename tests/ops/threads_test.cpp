@@ -11,7 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "aot/core/machine.h"
-#include "aot/ops/linear_row.h"
+#include "aot/ops/linear.h"
 #include "tests/support/tensors.h"
 
 namespace aot {
@@ -42,8 +42,8 @@ TEST(Threads, BelongToOneOpenmpRuntime) {
   const int before = at::get_num_threads();
   at::set_num_threads(2);
   const at::Tensor a = test::normal({512, 512}, 1, at::kFloat);
-  static_cast<void>(at::mm(a, a));                      // LibTorch's threads
-  static_cast<void>(linear_row(a.narrow(0, 0, 1), a));  // ours
+  static_cast<void>(at::mm(a, a));                        // LibTorch's threads
+  static_cast<void>(linear_layer(a.narrow(0, 0, 1), a));  // ours
   EXPECT_EQ(threads_of_a_loop().size(), 2u);
   at::set_num_threads(before);
   const std::vector<std::string> runtimes = openmp_runtimes();

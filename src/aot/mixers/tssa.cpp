@@ -9,7 +9,7 @@
 #include "aot/mixers/mixer.h"
 #include "aot/ops/dropout.h"
 #include "aot/ops/heads.h"
-#include "aot/ops/linear_row.h"
+#include "aot/ops/linear.h"
 
 namespace aot {
 namespace {
@@ -84,7 +84,7 @@ class Tssa : public Mixer {
 
   [[nodiscard]] at::Tensor forward(const MixerInput& input) const override {
     check_input(capabilities_, "tssa", input);
-    const at::Tensor w = input.taps("projections", split_heads(linear_row(input.x, u_), options_.heads));
+    const at::Tensor w = input.taps("projections", split_heads(linear_layer(input.x, u_), options_.heads));
     const at::Tensor heads = input.taps("heads", tssa(w, temperature_, bias_, {.causal = input.causal, .key_mask = input.key_mask}));
     return dropout(heads_to_update(join_heads(heads), input.x, output_), input.training ? options_.dropout : 0, input.generator);
   }
@@ -96,7 +96,7 @@ class Tssa : public Mixer {
 
   [[nodiscard]] at::Tensor step(const at::Tensor& x, DecodeState& state) const override {
     auto& held = dynamic_cast<TssaDecodeState&>(state);
-    const at::Tensor w = split_heads(linear_row(x, u_), options_.heads);
+    const at::Tensor w = split_heads(linear_layer(x, u_), options_.heads);
     const at::Tensor heads = tssa_step(w, temperature_, bias_, held.held, held.sums);
     held.held += x.size(1);
     return heads_to_update(join_heads(heads), x, output_);

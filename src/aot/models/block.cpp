@@ -7,7 +7,7 @@
 #include <ATen/TensorOperators.h>
 
 #include "aot/ops/dropout.h"
-#include "aot/ops/linear_row.h"
+#include "aot/ops/linear.h"
 #include "aot/ops/norm.h"
 
 namespace aot {
@@ -79,7 +79,7 @@ at::Tensor Block::scaled(const at::Tensor& update, const at::Tensor& eta) const 
 }
 
 at::Tensor Block::mlp(const at::Tensor& z) const {
-  return linear_row(at::gelu(linear_row(mlp_norm_(z), w_in_, b_in_)), w_out_, b_out_);
+  return linear_layer(at::gelu(linear_layer(mlp_norm_(z), w_in_, b_in_)), w_out_, b_out_);
 }
 
 at::Tensor Block::forward(const at::Tensor& z, MixerInput input) const {

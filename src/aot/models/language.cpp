@@ -13,7 +13,7 @@
 #include "aot/io/error.h"
 #include "aot/ops/cross_entropy.h"
 #include "aot/ops/dropout.h"
-#include "aot/ops/linear_row.h"
+#include "aot/ops/linear.h"
 
 namespace aot {
 namespace {
@@ -122,7 +122,7 @@ at::Tensor LanguageModel::hidden(const at::Tensor& ids, const LanguageInput& inp
 }
 
 at::Tensor LanguageModel::logits(const at::Tensor& hidden) const {
-  return linear_row(hidden, head());
+  return linear_layer(hidden, head());
 }
 
 at::Tensor LanguageModel::loss(const at::Tensor& ids, const at::Tensor& targets, const LanguageInput& input) const {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/ops/heads.h"
 
-#include <ATen/ops/matmul.h>
 #include <ATen/ops/silu.h>
 #include <ATen/TensorOperators.h>
 
-#include "aot/ops/linear_row.h"
+#include "aot/ops/linear.h"
 
 namespace aot {
 
@@ -18,9 +17,9 @@ at::Tensor join_heads(const at::Tensor& heads) {
 }  // (B, T, K P)
 
 at::Tensor heads_to_update(const at::Tensor& joined, const at::Tensor& x, const HeadOutput& output) {
-  const at::Tensor gated = output.w_gate.defined() ? joined * at::silu(linear_row(x, output.w_gate)) : joined;
-  if (output.w_out.defined()) return linear_row(gated, output.w_out, output.b_out);
-  const at::Tensor update = at::matmul(gated, output.u);
+  const at::Tensor gated = output.w_gate.defined() ? joined * at::silu(linear_layer(x, output.w_gate)) : joined;
+  if (output.w_out.defined()) return linear_layer(gated, output.w_out, output.b_out);
+  const at::Tensor update = linear_layer_transposed(gated, output.u);
   return output.b_out.defined() ? update + output.b_out : update;
 }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/ops/mhsa.h"
 
-#include "aot/ops/linear_row.h"
+#include "aot/ops/linear.h"
 
 namespace aot {
 
 QueriesKeysValues mhsa_projections(const at::Tensor& x, const at::Tensor& w_qkv, const at::Tensor& b_qkv, int64_t heads) {
-  const at::Tensor qkv = linear_row(x, w_qkv, b_qkv);                                                // (B, T, 3 K P)
+  const at::Tensor qkv = linear_layer(x, w_qkv, b_qkv);                                              // (B, T, 3 K P)
   const at::Tensor parts = qkv.view({x.size(0), x.size(1), 3, heads, -1}).permute({2, 0, 3, 1, 4});  // (3, B, K, T, P)
   return {parts[0], parts[1], parts[2]};
 }

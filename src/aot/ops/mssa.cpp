@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/ops/mssa.h"
 
-#include "aot/ops/linear_row.h"
+#include "aot/ops/linear.h"
 
 namespace aot {
 
@@ -10,7 +10,7 @@ at::Tensor subspaces(const at::Tensor& u, int64_t heads) {
 }  // (K, D, P)
 
 at::Tensor mssa_projections(const at::Tensor& x, const at::Tensor& u, int64_t heads) {
-  return split_heads(linear_row(x, u), heads);
+  return split_heads(linear_layer(x, u), heads);
 }
 
 at::Tensor mssa(const at::Tensor& x, const at::Tensor& u, const HeadOutput& output, const MssaOptions& options) {

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/ops/linear.h"
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include <ATen/autocast_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "aot/kernels/cpu/linear.h"
+#include "aot/ops/matmul.h"
+
+namespace aot {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// With fewer rows, packing W costs more than our product gains.
+constexpr int64_t kLeastRows = 16;
+constexpr int64_t kGrain = 16384;  // numbers of W per thread, 64 KiB: below it starting a thread costs more than it saves
+
+std::vector<int64_t> with_last(at::IntArrayRef sizes, int64_t last) {
+  std::vector<int64_t> out = sizes.vec();
+  out.back() = last;
+  return out;
+}
+
+/// The type that the product takes place in: autocast's, where that is on.
+at::ScalarType product_type(const at::Tensor& x) {
+  const bool cast = x.is_cpu() && x.scalar_type() == at::kFloat && at::autocast::is_autocast_enabled(at::kCPU);
+  return cast ? at::autocast::get_autocast_dtype(at::kCPU) : x.scalar_type();
+}
+
+/// x (M, K) W^T + b for x of the type of the product and a weight (N, K) of any type, perhaps the transposed view of a tied one.
+struct Linear : torch::autograd::Function<Linear> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const std::optional<at::Tensor>& bias) {
+    const at::Tensor matrix = weight.to(x.scalar_type());
+    context->save_for_backward({x, weight, matrix});
+    context->saved_data["bias"] = bias.has_value();
+    const at::Tensor out = at::empty({x.size(0), matrix.size(0)}, x.options().requires_grad(false));
+    multiply_into(out, x, matrix.t(), {.bias = bias ? bias->to(at::kFloat).contiguous() : at::Tensor()});
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &weight = saved[1], &matrix = saved[2], &d_out = gradients[0];
+    at::Tensor dx, dw, d_bias;
+    if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) d_bias = d_out.sum(0, /*keepdim=*/false, at::kFloat);
+    if (c10::GradMode::is_enabled()) {  // to be differentiated again
+      dx = at::matmul(d_out, weight.to(d_out.scalar_type()));
+      dw = at::matmul(d_out.t(), x).to(weight.scalar_type());
+      return {dx, dw, d_bias};
+    }
+    if (context->needs_input_grad(0)) {
+      dx = at::empty(x.sizes(), x.options().requires_grad(false));
+      multiply_into(dx, d_out, matrix);
+    }
+    if (context->needs_input_grad(1)) {
+      // Laid out as the weight is, so that nothing need be copied when the optimizer takes it.
+      const bool turned = weight.stride(0) == 1 && weight.stride(1) != 1;
+      dw = at::empty(turned ? weight.t().sizes() : weight.sizes(), weight.options().requires_grad(false));
+      if (turned)
+        multiply_into(dw, x.t(), d_out);
+      else
+        multiply_into(dw, d_out.t(), x);
+      if (turned) dw = dw.t();
+    }
+    return {dx, dw, d_bias};
+  }
+};
+
+at::Tensor apply(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, at::ScalarType type) {
+  const auto given = bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt;
+  return Linear::apply(x.to(type).reshape({-1, x.size(-1)}), weight, given).view(with_last(x.sizes(), weight.size(0)));
+}
+
+/// One row of float32 times W, each number of W read once.
+at::Tensor row_times(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const at::Tensor out = at::empty(with_last(x.sizes(), weight.size(0)), x.options());
+  RowProductParams params{.cols = weight.size(0), .depth = weight.size(1)};
+  params.x = x.const_data_ptr<float>();
+  params.w = weight.const_data_ptr<float>();
+  params.w_row = weight.stride(0);
+  params.out = out.mutable_data_ptr<float>();
+  if (bias.defined()) params.bias = bias.const_data_ptr<float>();
+  at::parallel_for(0, params.cols, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, params.depth)),
+                   [&](int64_t begin, int64_t end) { multiply_row(params, begin, end); });
+  return out;
+}
+
+bool plain(const at::Tensor& t) {
+  return !t.defined() || (t.is_cpu() && t.scalar_type() == at::kFloat && t.is_contiguous());
+}
+
+bool wants_graph(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  return c10::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad() || (bias.defined() && bias.requires_grad()));
+}
+
+/// Whether this is a linear layer that our kernels take, in a type of theirs and with enough rows. What is wrong is left to at::linear.
+bool takes(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, at::ScalarType type) {
+  const int64_t width = weight.dim() == 2 ? weight.size(1) : -1;
+  if (x.dim() < 1 || x.size(-1) != width || width == 0 || x.numel() < kLeastRows * width || weight.size(0) == 0) return false;
+  if (bias.defined() && (bias.dim() != 1 || bias.size(0) != weight.size(0) || !bias.is_cpu())) return false;
+  const bool mixed = weight.scalar_type() != x.scalar_type() && type == x.scalar_type();
+  return !mixed && (type == at::kFloat || type == at::kBFloat16) && weight.is_cpu() && own_matmul(x, type);
+}
+
+}  // namespace
+
+at::Tensor linear_layer(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const at::ScalarType type = product_type(x);
+  if (takes(x, weight, bias, type)) return apply(x, weight, bias, type);
+  const bool one_row = weight.dim() == 2 && x.dim() >= 1 && x.numel() == weight.size(1) && x.size(-1) == weight.size(1);
+  if (one_row && type == at::kFloat && plain(x) && plain(weight) && plain(bias) && !wants_graph(x, weight, bias))
+    return row_times(x, weight, bias);
+  return at::linear(x, weight, bias);
+}
+
+at::Tensor linear_layer_transposed(const at::Tensor& x, const at::Tensor& weight) {
+  const at::ScalarType type = product_type(x);
+  if (weight.dim() == 2 && takes(x, weight.t(), {}, type)) return apply(x, weight.t(), {}, type);
+  return at::matmul(x, weight);
+}
+
+}  // namespace aot
