@@ -16,6 +16,7 @@
 #include "aot/core/device.h"
 #include "aot/core/random.h"
 #include "aot/generate/decoder.h"
+#include "aot/generate/sampling.h"
 #include "aot/io/error.h"
 #include "aot/io/json.h"
 #include "aot/models/language.h"
@@ -117,10 +118,6 @@ std::vector<int32_t> random_ids(int64_t vocab, int64_t count) {
   return {ids.const_data_ptr<int32_t>(), ids.const_data_ptr<int32_t>() + count};
 }
 
-NumberFormat parse_number_format(const std::string& name) {
-  return name == "bfloat16" ? NumberFormat::bfloat16 : name == "int8" ? NumberFormat::int8 : NumberFormat::float32;
-}
-
 /// One token per sequence at a fixed context, as peer.py does: each is the T-th, follows T - 1 cached ones and is chosen greedily.
 void run_decode(const BenchFlags& flags, const GeneralOptions& general) {
   const c10::InferenceMode guard;
@@ -132,7 +129,8 @@ void run_decode(const BenchFlags& flags, const GeneralOptions& general) {
   std::vector<int32_t> tokens(static_cast<size_t>(flags.batch));
   const auto once = [&] {
     decoder.step(tokens);
-    for (int64_t row = 0; row < flags.batch; ++row) tokens[static_cast<size_t>(row)] = static_cast<int32_t>(decoder.best(row).index);
+    for (int64_t row = 0; row < flags.batch; ++row)
+      tokens[static_cast<size_t>(row)] = choose_token(decoder.logits(row), {}, {.greedy = true}, 0);
     decoder.truncate(held);
   };
   const Repeats times = timed(once, flags.seconds, 8, 256);

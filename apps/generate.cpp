@@ -28,6 +28,7 @@ constexpr uint64_t kPromptLimit = 64u << 20;
 struct GenerateFlags {
   std::string model, prompt, prompt_file;
   int64_t samples = 1;
+  std::string dtype = "float32";
   GenerateOptions options;
 };
 
@@ -41,6 +42,7 @@ void describe(Fields& fields, GenerateFlags& flags) {
   fields.add("logprobs", flags.options.logprobs, "also tell the log-probability of each token and of the N best; needs --json")
       .min(0)
       .max(1000);
+  fields.add("dtype", flags.dtype, "how weights and caches are stored while decoding; sums are float32").choices(number_format_names());
   describe(fields, flags.options.sampling);
 }
 
@@ -100,7 +102,7 @@ Json sample_json(const Sample& sample, const Generator& generator, const Tokeniz
 /// Names where the prompt came from when the tokenizer does not take it.
 Generator read_by(const LanguageModel& model, const Tokenizer& tokenizer, const std::string& prompt, const GenerateFlags& flags) {
   try {
-    return {model, tokenizer, prompt};
+    return {model, tokenizer, prompt, parse_number_format(flags.dtype)};
   } catch (const Error& error) {
     const bool from_stdin = flags.prompt == "-" || flags.prompt_file == "-";
     throw FileError(from_stdin                  ? "stdin"

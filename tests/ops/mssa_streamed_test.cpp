@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
@@ -83,9 +84,18 @@ TEST(MssaStreamed, OneTokenReadsItself) {
   EXPECT_EQ(heads.rows[0].other.item<double>(), 0);
 }
 
+TEST(MssaStreamed, ScaleZeroIsEachHeadsOwnRoot) {
+  const at::Tensor a = test::normal({9, 13}, 1);
+  const StreamedHeads both = mssa_heads_streamed(a, {4, 9}, {.scale = 0});
+  for (const auto& [first, width, scale] : {std::tuple{0, 4, 0.5}, std::tuple{4, 9, 1.0 / 3}}) {
+    const at::Tensor head = mssa_heads_streamed(a.narrow(1, first, width), {width}, {.scale = scale}).output;
+    EXPECT_LT(test::max_difference(both.output.narrow(1, first, width), head), 1e-14);
+  }
+}
+
 TEST(MssaStreamed, RefusesWhatDoesNotFit) {
   EXPECT_THROW(mssa_heads_streamed(test::normal({3, 5}, 1), {2, 2}, {}), c10::ValueError);
-  EXPECT_THROW(mssa_heads_streamed(test::normal({3, 4}, 1), {2, 2}, {.scale = 0}), c10::ValueError);
+  EXPECT_THROW(mssa_heads_streamed(test::normal({3, 4}, 1), {2, 2}, {.scale = -1}), c10::ValueError);
 }
 
 }  // namespace

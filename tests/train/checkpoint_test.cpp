@@ -49,7 +49,7 @@ class Checkpoints : public testing::Test {
   void train() {
     for (const Parameter& parameter : model_.parameters()) {
       parameter.value.requires_grad_(true);
-      parameter.value.mutable_grad() = parameter.value.detach().clone();
+      parameter.value.mutable_grad().copy_(parameter.value.detach());
     }
     optimizer_.update(1e-2);
   }

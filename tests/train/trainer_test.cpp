@@ -138,6 +138,19 @@ TEST(Trainer, RefusesAGradientThatIsNotFiniteAndChangesNothing) {
   for (size_t i = 0; i < after.size(); ++i) EXPECT_TRUE(after[i].value.equal(before[i])) << after[i].name;
 }
 
+TEST(Trainer, ForgetsTheGradientsOfAStepThatWasRefused) {
+  const LanguageModel model(tiny_model(), 8), untouched(tiny_model(), 8);
+  Trainer trainer(model, options_of(4, 1), 1, 10), other(untouched, options_of(4, 1), 1, 10);
+  const Batch batch = counting_batch(4, 1);
+  const at::Tensor first = model.parameters().front().value;
+  const unsigned hook =
+      first.register_hook([](const at::Tensor& gradient) { return gradient.mul(std::numeric_limits<double>::infinity()); });
+  expect_error(1, "non-finite: step 1: gradient of", [&] { trainer.step(batch.ids, batch.targets); });
+  first.remove_hook(hook);
+  EXPECT_EQ(trainer.step(batch.ids, batch.targets).gradient_norm, other.step(batch.ids, batch.targets).gradient_norm);
+  EXPECT_EQ(distance(model, untouched), 0);
+}
+
 TEST(Trainer, LearnsInBfloat16OverFloat32Weights) {
   const LanguageModel exact_model(tiny_model(), 7), model(tiny_model(), 7);
   TrainOptions options = options_of(8, 1);

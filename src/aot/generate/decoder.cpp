@@ -8,6 +8,7 @@
 
 #include "aot/generate/native_decoder.h"
 #include "aot/generate/packed_model.h"
+#include "aot/io/error.h"
 
 namespace aot {
 namespace {
@@ -31,11 +32,14 @@ class PlainPath : public DecodePath {
     const int64_t vocab = logits_.size(1);
     return {logits_.const_data_ptr<float>() + row * vocab, static_cast<size_t>(vocab)};
   }
-  [[nodiscard]] Best best(int64_t row) const override { return decode_best(logits(row).data(), options_.vocab); }
   [[nodiscard]] int64_t tokens() const override { return state_.tokens(); }
-  void truncate(int64_t tokens) override { state_.truncate(tokens); }
+  void truncate(int64_t tokens) override {
+    const c10::InferenceMode guard;
+    state_.truncate(tokens);
+  }
   [[nodiscard]] bool can_truncate() const override { return model_.blocks().front().mixer().capabilities().truncate; }
   void reorder(std::span<const int64_t> rows) override {
+    const c10::InferenceMode guard;
     const at::Tensor index = at::empty({static_cast<int64_t>(rows.size())}, at::kLong);
     std::copy(rows.begin(), rows.end(), index.data_ptr<int64_t>());
     state_.reorder(index.to(device_));
@@ -53,9 +57,6 @@ class PlainPath : public DecodePath {
 DecoderOptions resolved(DecoderOptions options, const LanguageOptions& model) {
   TORCH_CHECK_VALUE(options.batch >= 1, "decoder: batch must be at least 1, got ", options.batch);
   if (options.max_tokens == 0) options.max_tokens = model.context;
-  if (options.vocab == 0) options.vocab = model.vocab_size;
-  TORCH_CHECK_VALUE(options.vocab >= 1 && options.vocab <= model.vocab_size, "decoder: vocab must be 1 to ", model.vocab_size, ", got ",
-                    options.vocab);
   TORCH_CHECK_VALUE(options.max_tokens >= 1 && (model.position == Position::none || options.max_tokens <= model.context),
                     "decoder: max_tokens must be 1 to the context of ", model.context, ", got ", options.max_tokens);
   return options;
@@ -63,10 +64,25 @@ DecoderOptions resolved(DecoderOptions options, const LanguageOptions& model) {
 
 }  // namespace
 
+std::vector<std::string> number_format_names() {
+  return {"float32", "bfloat16", "int8"};
+}
+
+NumberFormat parse_number_format(std::string_view name) {
+  if (name == "float32") return NumberFormat::float32;
+  if (name == "bfloat16") return NumberFormat::bfloat16;
+  if (name == "int8") return NumberFormat::int8;
+  throw UsageError(str("no number format ", name), "float32, bfloat16 or int8");
+}
+
 Decoder::Decoder(const LanguageModel& model, const DecoderOptions& options)
     : options_(resolved(options, model.options())),
       vocab_size_(model.options().vocab_size),
       native_(!options.plain && decodes_natively(model)) {
+  if (!native_ && options_.format != NumberFormat::float32)
+    throw UsageError(str("only softmax mixers on a processor decode in ", number_format_names()[static_cast<size_t>(options_.format)],
+                         " (found mixer ", model.options().mixer, " on ", model.parameters().front().value.device().str(), ")"),
+                     "leave the number format at float32");
   if (native_)
     path_ = make_native_path(model, options_);
   else

@@ -5,17 +5,24 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "aot/kernels/cpu/decode.h"
 #include "aot/models/language.h"
 
 namespace aot {
 
+/// `float32`, `bfloat16`, `int8`.
+std::vector<std::string> number_format_names();
+/// Throws UsageError on another name.
+NumberFormat parse_number_format(std::string_view name);
+
 struct DecoderOptions {
   int64_t batch = 1;
   int64_t max_tokens = 0;                       // room of the caches; 0: the model's context
-  int64_t vocab = 0;                            // ids below this may be the best; 0: all
-  NumberFormat format = NumberFormat::float32;  // of weights and caches; the plain path keeps the model's own
+  NumberFormat format = NumberFormat::float32;  // of weights and caches
   bool plain = false;                           // always the plain path, for comparisons
 };
 
@@ -32,7 +39,6 @@ class DecodePath {
   virtual ~DecodePath() = default;
   virtual void read(std::span<const int32_t> ids, int64_t count) = 0;
   [[nodiscard]] virtual std::span<const float> logits(int64_t row) const = 0;
-  [[nodiscard]] virtual Best best(int64_t row) const = 0;
   [[nodiscard]] virtual int64_t tokens() const = 0;
   virtual void truncate(int64_t tokens) = 0;
   [[nodiscard]] virtual bool can_truncate() const = 0;
@@ -41,12 +47,14 @@ class DecodePath {
 };
 
 /// Softmax models in float32 or bfloat16 on a processor are decoded by kernels of our own: weights packed once, everything allocated here,
-/// no LibTorch operator in a step. Everything else goes through Mixer::step. Both give the same within rounding, and callers cannot tell.
+/// no LibTorch operator in a step. Everything else goes through Mixer::step, in the model's own numbers. Both give the same within
+/// rounding, and callers cannot tell.
 ///
 /// The bits of a sequence depend neither on the other sequences of the batch nor on the number of threads (own kernels only).
 /// `model` must outlive this and keep its weights. Not for use from two threads.
 class Decoder {
  public:
+  /// Throws UsageError for a format other than float32 that the model cannot decode in.
   explicit Decoder(const LanguageModel& model, const DecoderOptions& options = {});
 
   /// Takes `count` >= 1 more tokens of each sequence, ids (batch, count), after those held. From an empty state they are read at once by
@@ -57,8 +65,6 @@ class Decoder {
 
   /// Logits (vocabulary) of what follows in sequence `row`; valid until the next call that changes the state.
   [[nodiscard]] std::span<const float> logits(int64_t row = 0) const { return path_->logits(row); }
-  /// The largest of them, the first of equals.
-  [[nodiscard]] Best best(int64_t row = 0) const { return path_->best(row); }
 
   [[nodiscard]] int64_t tokens() const { return path_->tokens(); }
   /// Forgets all but the first `tokens`. Always possible to 0; to any number where `can_truncate`.

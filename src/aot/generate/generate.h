@@ -10,9 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include <ATen/core/Tensor.h>
-
 #include "aot/data/tokenizer.h"
+#include "aot/generate/decoder.h"
 #include "aot/generate/sampling.h"
 #include "aot/models/language.h"
 
@@ -59,8 +58,8 @@ struct GenerateSpeed {
 class Generator {
  public:
   /// Encodes and reads `prompt`, all but its last C tokens being left out. An empty prompt starts from the end-of-text token, else a
-  /// newline, else token 0. Throws what the tokenizer throws. `model` and `tokenizer` must outlive this.
-  Generator(const LanguageModel& model, const Tokenizer& tokenizer, std::string_view prompt);
+  /// newline, else token 0. Throws what the tokenizer throws. `model` and `tokenizer` must outlive this. `format` is the decoder's.
+  Generator(const LanguageModel& model, const Tokenizer& tokenizer, std::string_view prompt, NumberFormat format = NumberFormat::float32);
 
   /// `on_text` gets the text piece by piece as it becomes certain; joined, the pieces are `Sample::text`.
   Sample sample(uint64_t seed, const GenerateOptions& options, const std::function<void(std::string_view piece)>& on_text = {});
@@ -72,18 +71,19 @@ class Generator {
 
  private:
   /// Forgets the state and reads `ids`; returns the logits of what follows.
-  at::Tensor read(std::span<const int32_t> ids);
+  std::span<const float> read(std::span<const int32_t> ids);
   /// Brings the state back to the end of the prompt; returns the logits there.
-  at::Tensor rewind();
+  std::span<const float> rewind();
+  /// The decoder's logits of the ids that the tokenizer knows.
+  [[nodiscard]] std::span<const float> logits() const { return decoder_.logits().first(known_); }
 
-  const LanguageModel& model_;
+  const LanguageOptions& shape_;
   const Tokenizer& tokenizer_;
-  at::Device device_;
   std::vector<int32_t> prompt_;
   int64_t prompt_tokens_ = 0;
-  int64_t known_ = 0;  // ids below this may be drawn: the model's vocabulary may be padded
-  LanguageState state_;
-  at::Tensor prompt_logits_;      // (1, V)
+  size_t known_ = 0;  // ids below this may be drawn: the model's vocabulary may be padded
+  Decoder decoder_;
+  std::vector<float> prompt_logits_;
   bool prompt_in_state_ = false;  // the state still begins with the whole prompt
   GenerateSpeed speed_;
 };

@@ -39,8 +39,7 @@ class NativePath : public DecodePath {
         weights_(model, options.format),
         caches_(shape_, options.batch, options.max_tokens, options.format),
         team_(threads_for(weights_.bytes())),
-        parts_(caches_.heads() < kHeadsEnough ? (options.max_tokens + kPartTokens - 1) / kPartTokens : 1),
-        bests_(static_cast<size_t>(options.batch * team_.shares())) {
+        parts_(caches_.heads() < kHeadsEnough ? (options.max_tokens + kPartTokens - 1) / kPartTokens : 1) {
     const int64_t inner = shape_.heads * shape_.head_dim, batch = options.batch;
     const auto rows = [&](int64_t count, int64_t stride) { return at::zeros({count, stride}, at::kFloat); };
     z_ = rows(batch, padded(shape_.width));
@@ -69,15 +68,6 @@ class NativePath : public DecodePath {
   [[nodiscard]] std::span<const float> logits(int64_t row) const override {
     return {logits_.const_data_ptr<float>() + row * logits_.size(1), static_cast<size_t>(shape_.vocab_size)};
   }
-  [[nodiscard]] Best best(int64_t row) const override {
-    Best best{.value = -INFINITY};
-    for (int64_t share = 0; share < team_.shares(); ++share) {
-      const Best& other = bests_[static_cast<size_t>(share * options_.batch + row)];
-      if (!other.usable) return other;
-      if (other.value > best.value) best = other;
-    }
-    return best;
-  }
   [[nodiscard]] int64_t tokens() const override { return held_; }
   void truncate(int64_t tokens) override {
     TORCH_CHECK_VALUE(tokens >= 0 && tokens <= held_, "decoder: cannot be cut to ", tokens, " tokens, it holds ", held_);
@@ -105,7 +95,9 @@ class NativePath : public DecodePath {
       const float* from = hidden.const_data_ptr<float>() + row * shape_.width;
       std::copy(from, from + shape_.width, z(row));
     }
-    team_.run([this](Team::Member& member) { head(member, z_.const_data_ptr<float>(), z_.size(1)); });
+    team_.run([this](Team::Member& member) {
+      product(member, weights_.head(), z_.const_data_ptr<float>(), z_.size(1), logits_, ProductEnd::store);
+    });
   }
 
   /// One token of each sequence, z holding their embeddings.
@@ -130,7 +122,7 @@ class NativePath : public DecodePath {
         member.wait_for_all();
       }
     }
-    head(member, normalised(member, weights_.final_norm()), z_.size(1));
+    product(member, weights_.head(), normalised(member, weights_.final_norm()), z_.size(1), logits_, ProductEnd::store);
   }
 
   void product(const Team::Member& member, const PackedLinear& linear, const float* x, int64_t x_stride, at::Tensor& out, ProductEnd end) {
@@ -200,19 +192,6 @@ class NativePath : public DecodePath {
     decode_merge(outs, sums, parts, dim, out);
   }
 
-  /// Logits of x (B, D), and each member's best of its share.
-  void head(const Team::Member& member, const float* x, int64_t x_stride) {
-    product(member, weights_.head(), x, x_stride, logits_, ProductEnd::store);
-    const auto [first, last] = member.part_of(weight_panels(shape_.vocab_size));
-    const int64_t begin = first * kWeightPanel, end = std::min(last * kWeightPanel, options_.vocab);
-    for (int64_t row = 0; row < options_.batch; ++row) {
-      Best best{.value = -INFINITY};
-      if (begin < end) best = decode_best(logits(row).data() + begin, end - begin);
-      best.index += begin;
-      bests_[static_cast<size_t>(member.index() * options_.batch + row)] = best;
-    }
-  }
-
   const LanguageModel& model_;
   LanguageOptions shape_;
   DecoderOptions options_;
@@ -224,7 +203,6 @@ class NativePath : public DecodePath {
   at::Tensor z_, x_, projected_, heads_, inner_, logits_, scratch_;
   at::Tensor part_outs_, part_sums_;  // (B K, parts, P), (B K, parts)
   std::vector<std::atomic<int64_t>> parts_left_;
-  std::vector<Best> bests_;  // (shares, B)
 };
 
 }  // namespace

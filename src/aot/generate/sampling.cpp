@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "aot/io/error.h"
+#include "aot/kernels/cpu/decode.h"
 
 namespace aot {
 namespace {
@@ -86,9 +87,13 @@ void describe(Fields& fields, SamplingOptions& options) {
 }
 
 int32_t choose_token(std::span<const float> logits, std::span<const uint8_t> seen, const SamplingOptions& options, double u) {
+  const bool penalty = options.repetition_penalty != 1 && !seen.empty();
+  if (options.takes_best() && !penalty) {
+    const Best best = decode_best(logits.data(), static_cast<int64_t>(logits.size()));
+    if (best.usable) return static_cast<int32_t>(best.index);
+  }
   checked_maximum(logits);
   const auto count = static_cast<int32_t>(logits.size());
-  const bool penalty = options.repetition_penalty != 1 && !seen.empty();
   const auto score = [&](int32_t id) { return penalty && seen[id] != 0 ? penalised(logits[id], options.repetition_penalty) : logits[id]; };
 
   Candidate best{0, score(0)};

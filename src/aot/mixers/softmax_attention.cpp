@@ -12,7 +12,6 @@
 
 #include "aot/io/error.h"
 #include "aot/ops/attention.h"
-#include "aot/ops/decode_attention.h"
 #include "aot/ops/dropout.h"
 #include "aot/ops/mhsa.h"
 #include "aot/ops/mssa.h"
@@ -123,9 +122,9 @@ class SoftmaxAttention : public Mixer {
 
   [[nodiscard]] at::Tensor step(const at::Tensor& x, DecodeState& state) const override {
     auto& cache = dynamic_cast<AttentionState&>(state);
-    const int64_t first = cache.held, count = x.size(1);
+    const int64_t first = cache.held;
     RotaryTable longer;
-    const RotaryTable* rotary = positions(first + count, longer);
+    const RotaryTable* rotary = positions(first + x.size(1), longer);
     // Subspace caches hold unturned rows, which are values too; free keys are cached turned.
     QueriesKeysValues heads;
     if (shared()) {
@@ -140,11 +139,6 @@ class SoftmaxAttention : public Mixer {
     cache.append(heads.k, heads.v);
     const double scale = 1 / std::sqrt(static_cast<double>(options_.head_dim));
     const RotaryTable* unturned = shared() ? rotary : nullptr;
-    if (count == 1) {
-      const at::Tensor out =
-          decode_attention(heads.q.squeeze(2), cache.keys, cache.value_cache(), cache.held, scale, unturned);  // (B, K, P)
-      return heads_to_update(out.view({x.size(0), 1, -1}), x, output_);
-    }
     return heads_to_update(join_heads(attend_chunk(heads.q, cache, first, scale, unturned)), x, output_);
   }
 
@@ -182,7 +176,7 @@ class SoftmaxAttention : public Mixer {
     return &longer;
   }
 
-  /// Several new queries q (B, K, n, P) at positions first .. first + n - 1 over all cached rows, causal.
+  /// New queries q (B, K, n, P) at positions first .. first + n - 1 over all cached rows, causal.
   static at::Tensor attend_chunk(const at::Tensor& q, const AttentionState& cache, int64_t first, double scale,
                                  const RotaryTable* unturned) {
     at::Tensor query = q, keys = cache.keys.narrow(2, 0, cache.held);

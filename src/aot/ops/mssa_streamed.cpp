@@ -33,8 +33,9 @@ class Head {
  public:
   Head(const at::Tensor& rows, const MssaStreamedOptions& options)
       : options_(options),
+        scale_(options.scale > 0 ? options.scale : 1 / std::sqrt(static_cast<double>(rows.size(1)))),
         a_(rows.contiguous()),
-        b_(options.scale == 1 ? a_ : std::sqrt(options.scale) * a_),
+        b_(scale_ == 1 ? a_ : std::sqrt(scale_) * a_),
         tokens_(a_.size(0)),
         norms_(b_.square().sum(1)) {}
 
@@ -57,7 +58,7 @@ class Head {
     rows.own = (norms_ - log_sum_).exp_();
     rows.other = (other_ - log_sum_).exp_();
     rows.other_at = keys_above_threshold(rows.other);
-    if (options_.statistics) rows.entropy = log_sum_ - options_.scale * (a_ * softmax).sum(1);  // sum_j W_ij S_ij = c a_i . o_i
+    if (options_.statistics) rows.entropy = log_sum_ - scale_ * (a_ * softmax).sum(1);  // sum_j W_ij S_ij = c a_i . o_i
     if (!threshold) return softmax;
     return options_.tau >= 0.5 ? picked(rows) : survivors();
   }
@@ -186,6 +187,7 @@ class Head {
   }
 
   const MssaStreamedOptions& options_;
+  double scale_;
   at::Tensor a_, b_;
   int64_t tokens_;
   at::Tensor norms_;            // (T,) S_ii
@@ -199,7 +201,7 @@ class Head {
 StreamedHeads mssa_heads_streamed(const at::Tensor& a, const std::vector<int64_t>& dims, const MssaStreamedOptions& options) {
   const int64_t sum = std::accumulate(dims.begin(), dims.end(), int64_t{0});
   TORCH_CHECK_VALUE(a.dim() == 2 && a.size(1) == sum && a.size(0) > 0, "mssa_heads_streamed: a must be (T, ", sum, "), got ", a.sizes());
-  TORCH_CHECK_VALUE(options.scale > 0, "mssa_heads_streamed: scale must be above 0, got ", options.scale);
+  TORCH_CHECK_VALUE(options.scale >= 0, "mssa_heads_streamed: scale must not be negative, got ", options.scale);
   const auto heads = static_cast<int64_t>(dims.size());
   StreamedHeads out{.output = at::empty_like(a), .rows = std::vector<SoftmaxRows>(options.statistics ? dims.size() : 0)};
   at::parallel_for(0, heads, 1, [&](int64_t begin, int64_t end) {

@@ -13,7 +13,7 @@
 namespace aot {
 
 struct MssaStreamedOptions {
-  double scale = 1;  // c; the paper has 1
+  double scale = 1;  // c; the paper has 1. 0: P_k^-1/2
   Weighting phi = Weighting::softmax;
   double tau = 0.5;         // for softmax_threshold
   bool statistics = false;  // fill SoftmaxRows (softmax and softmax_threshold only)

@@ -36,8 +36,9 @@ Trainer::Trainer(const LanguageModel& model, const TrainOptions& options, uint64
 
 StepResult Trainer::step(const at::Tensor& ids, const at::Tensor& targets) {
   const int64_t done = steps(), passes = options_.accumulate;
+  if (unfinished_) optimizer_.zero_gradients();
+  unfinished_ = true;
   StepResult result{.lr = learning_rate(options_.schedule, horizon_, done)};
-  optimizer_.drop_gradients();
   for (int64_t pass = 0; pass < passes; ++pass) {
     LanguageInput input;
     input.training = true;
@@ -53,12 +54,13 @@ StepResult Trainer::step(const at::Tensor& ids, const at::Tensor& targets) {
     result.loss += value / static_cast<double>(passes);
     loss.backward(passes == 1 ? at::Tensor() : at::full_like(loss, 1.0 / static_cast<double>(passes)));
   }
-  result.gradient_norm = gradient_norm(optimizer_.parameters());
+  result.gradient_norm = optimizer_.gradient_norm();
   if (!std::isfinite(result.gradient_norm))
-    throw Error(ExitCode::failed, str("non-finite: step ", done + 1, ": gradient of '", first_non_finite_gradient(optimizer_.parameters()),
+    throw Error(ExitCode::failed, str("non-finite: step ", done + 1, ": gradient of '", optimizer_.first_non_finite_gradient(),
                                       "' holds a NaN or an infinity"));
   const bool clipped = options_.clip > 0 && result.gradient_norm > options_.clip;
   optimizer_.update(result.lr, clipped ? result.gradient_norm / options_.clip : 1);
+  unfinished_ = false;
   return result;
 }
 

@@ -40,6 +40,7 @@ class Trainer {
   int64_t horizon_;
   at::ScalarType dtype_;
   AdamW optimizer_;
+  bool unfinished_ = false;  // the last step was given up and left gradients
 };
 
 }  // namespace aot

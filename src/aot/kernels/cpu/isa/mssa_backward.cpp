@@ -97,10 +97,10 @@ bool prepare_rows(const MssaParams& p, int64_t b, int64_t k, const Head& head, f
 void write_gradient(const MssaParams& p, int64_t b, int64_t k, int64_t task, int64_t parts, const Head& head, const float* rows) {
   if (parts > 1) {
     float* partial = p.partial + task * p.tokens * p.dim;
-    copy_out(rows, head.stride, head.tokens, p.dim, partial, p.dim);
+    copy_out(rows, nullptr, head.stride, head.tokens, p.dim, partial, p.dim);
     for (float* rest = partial + head.tokens * p.dim; rest < partial + p.tokens * p.dim; ++rest) *rest = 0;
   } else {
-    copy_out(p, rows, head.stride, 0, head.tokens, p.dw, b, k);
+    copy_out(p, rows, nullptr, head.stride, 0, head.tokens, p.dw, b, k);
   }
 }
 
@@ -113,7 +113,7 @@ void sum_parts(const MssaParams& p, int64_t parts, int64_t head, float* row) {
       for (int64_t part = 0; part < parts; ++part) total = total + load_first(partial + part * numbers + t * p.dim + i, p.dim - i);
       store_first(row + i, total, p.dim - i);
     }
-    copy_out(p, row, stride, t, 1, p.dw, head / p.heads, head % p.heads);
+    copy_out(p, row, nullptr, stride, t, 1, p.dw, head / p.heads, head % p.heads);
   }
 }
 

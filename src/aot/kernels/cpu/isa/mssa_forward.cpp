@@ -93,7 +93,7 @@ void stabilise_by_maximum(const MssaParams& p, const Head& head, const Rows& row
   }
 }
 
-/// The outputs of one block of rows, in rows.out, and their statistics.
+/// The outputs of one block of rows, in rows.out and yet to be divided by the sums, and their statistics.
 void attend(const MssaParams& p, const Head& head, const Rows& rows, float* statistics) {
   for (int64_t i = 0; i < kRowBlock * kLanes; i += kLanes) store(rows.sums + i, zero());
   for (int64_t i = 0; i < kRowBlock * head.stride; i += kLanes) store(rows.out + i, zero());
@@ -113,8 +113,6 @@ void attend(const MssaParams& p, const Head& head, const Rows& rows, float* stat
     const float inverse = total == 0 ? 0 : 1 / total;
     statistics[rows.begin + i] = rows.stabiliser[i];
     statistics[p.tokens + rows.begin + i] = inverse;
-    const Vec share = set1(inverse);
-    for (int64_t j = 0; j < head.stride; j += kLanes) store(rows.out + i * head.stride + j, load(rows.out + i * head.stride + j) * share);
   }
 }
 
@@ -147,7 +145,7 @@ void forward_task(const MssaParams& p, int64_t task, int64_t parts, float* memor
       stabilise_by_maximum(p, head, rows);
     }
     attend(p, head, rows, statistics);
-    copy_out(p, rows.out, head.stride, rows.begin, rows.count, p.out, b, k);
+    copy_out(p, rows.out, statistics + p.tokens + rows.begin, head.stride, rows.begin, rows.count, p.out, b, k);
   }
 }
 

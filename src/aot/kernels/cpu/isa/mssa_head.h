@@ -66,25 +66,28 @@ inline void copy_rows(const MssaParams& p, const HeadsView& view, int64_t b, int
     copy_rows(head_data<float>(view, b, k), view.token, tokens, padded, p.dim, stride, rows);
 }
 
+/// Rows out to (B, T, K P), each times its factor unless there are none.
 template <class Number>
-void copy_out(const float* rows, int64_t stride, int64_t count, int64_t dim, Number* to, int64_t token_stride) {
-  for (int64_t t = 0; t < count; ++t, rows += stride, to += token_stride)
+void copy_out(const float* rows, const float* factors, int64_t stride, int64_t count, int64_t dim, Number* to, int64_t token_stride) {
+  for (int64_t t = 0; t < count; ++t, rows += stride, to += token_stride) {
+    const Vec factor = set1(factors == nullptr ? 1 : factors[t]);
     for (int64_t p = 0; p < dim; p += kLanes) {
       if (p + kLanes <= dim)
-        store(to + p, load(rows + p));
+        store(to + p, load(rows + p) * factor);
       else
-        store_first(to + p, load(rows + p), dim - p);
+        store_first(to + p, load(rows + p) * factor, dim - p);
     }
+  }
 }
 
-/// Rows first .. first + count - 1 of head (b, k) of `view`, in the format of `p`.
-inline void copy_out(const MssaParams& p, const float* rows, int64_t stride, int64_t first, int64_t count, const HeadsView& view, int64_t b,
-                     int64_t k) {
+/// The same to rows first .. first + count - 1 of head (b, k) of `view`, in the format of `p`.
+inline void copy_out(const MssaParams& p, const float* rows, const float* factors, int64_t stride, int64_t first, int64_t count,
+                     const HeadsView& view, int64_t b, int64_t k) {
   const int64_t offset = b * view.batch + first * view.token + k * view.head;
   if (p.bfloat16)
-    copy_out(rows, stride, count, p.dim, static_cast<uint16_t*>(view.data) + offset, view.token);
+    copy_out(rows, factors, stride, count, p.dim, static_cast<uint16_t*>(view.data) + offset, view.token);
   else
-    copy_out(rows, stride, count, p.dim, static_cast<float*>(view.data) + offset, view.token);
+    copy_out(rows, factors, stride, count, p.dim, static_cast<float*>(view.data) + offset, view.token);
 }
 
 /// Pairs (p, p + P / 2) turned by the token's angle, backwards when `back`.
@@ -100,6 +103,21 @@ inline void turn_rows(const MssaParams& p, const float* from, int64_t tokens, in
       store_first(to + i, first, n);
       store_first(to + half + i, second, n);
     }
+  }
+}
+
+/// The columns of `panels` from `column` on, as the vectors of a tile; panels of `dim` rows.
+AOT_INLINE const float* panel_column(const float* panels, int64_t dim, int64_t column) {
+  return panels + column / kPanel * kPanel * dim + column % kPanel;
+}
+
+/// scale |w_t|^2 of `count` tokens, 16 at a time and without horizontal sums.
+inline void norms_of_panels(const float* panels, int64_t count, int64_t dim, float scale, float* norm) {
+  for (int64_t t = 0; t < count; t += kLanes) {
+    const float* column = panel_column(panels, dim, t);
+    Vec squares = zero();
+    for (int64_t i = 0; i < dim; ++i) squares = fma(load(column + i * kPanel), load(column + i * kPanel), squares);
+    store(norm + t, squares * set1(scale));
   }
 }
 
@@ -122,13 +140,10 @@ inline Head pack_head(const MssaParams& p, int64_t b, int64_t k, int64_t tokens,
   head.norm = scratch.take(padded);
   head.bias = scratch.take(padded);
   head.masked = false;
+  norms_of_panels(head.panels, padded, p.dim, p.scale, head.norm);
   float check = 0;  // 0 times a number that is not finite is NaN
   const uint8_t* mask = p.key_mask == nullptr ? nullptr : p.key_mask + b * p.tokens;
   for (int64_t t = 0; t < padded; ++t) {
-    const float* row = head.rows + t * stride;
-    Vec squares = zero();
-    for (int64_t i = 0; i < stride; i += kLanes) squares = fma(load(row + i), load(row + i), squares);
-    head.norm[t] = p.scale * sum(squares);
     check += 0.0F * head.norm[t];
     const bool read = t < tokens && (mask == nullptr || mask[t] != 0);
     head.bias[t] = read ? 0 : -kInfinity;
@@ -136,11 +151,6 @@ inline Head pack_head(const MssaParams& p, int64_t b, int64_t k, int64_t tokens,
   }
   head.finite = check == 0;
   return head;
-}
-
-/// The columns of `panels` from `column` on, as the vectors of a tile; panels of `dim` rows.
-AOT_INLINE const float* panel_column(const float* panels, int64_t dim, int64_t column) {
-  return panels + column / kPanel * kPanel * dim + column % kPanel;
 }
 
 /// Row `part` of parts: rows of a head whose work is about equal. Causal work grows with the row, so the cuts follow a square root.

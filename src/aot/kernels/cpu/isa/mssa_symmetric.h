@@ -101,12 +101,10 @@ inline void symmetric_forward(const MssaParams& p, int64_t b, int64_t k, const H
   float* statistics = p.statistics + (b * p.heads + k) * 2 * p.tokens;
   for (int64_t t = 0; t < head.tokens; ++t) {
     const float total = sum(load(sums.of_rows + t * kLanes)) + sums.of_columns[t];
-    const float inverse = total == 0 ? 0 : 1 / total;
     statistics[t] = s.half[t];
-    statistics[p.tokens + t] = inverse;
-    for (int64_t i = t * head.stride; i < (t + 1) * head.stride; i += kLanes) store(out + i, load(out + i) * set1(inverse));
+    statistics[p.tokens + t] = total == 0 ? 0 : 1 / total;
   }
-  copy_out(p, out, head.stride, 0, head.tokens, p.out, b, k);
+  copy_out(p, out, statistics + p.tokens, head.stride, 0, head.tokens, p.out, b, k);
 }
 
 struct SymmetricGradient {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "aot/kernels/cpu/adamw.h"
 #include "aot/kernels/cpu/mssa.h"
 
 namespace aot {
@@ -16,6 +17,8 @@ namespace aot {
   int64_t multiply_add_loop(int64_t rounds, float* sink);                                                  \
   int64_t bfloat16_dot_loop(int64_t rounds, float* sink);                                                  \
   float read_loop(const float* numbers, int64_t count);                                                    \
+  void square_sums(const float* data, int64_t size, double* sums, int64_t begin, int64_t end);             \
+  void adamw(const AdamWParams& params, int64_t begin, int64_t end);                                       \
   }
 
 AOT_UNIT(generic)

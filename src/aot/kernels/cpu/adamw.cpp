@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/kernels/cpu/adamw.h"
+
+#include "aot/kernels/cpu/dispatch.h"
+
+namespace aot {
+
+void square_sums(const float* data, int64_t size, double* sums, int64_t begin, int64_t end) {
+  AOT_DISPATCH(square_sums(data, size, sums, begin, end));
+}
+
+void adamw(const AdamWParams& params, int64_t begin, int64_t end) {
+  AOT_DISPATCH(adamw(params, begin, end));
+}
+
+}  // namespace aot
