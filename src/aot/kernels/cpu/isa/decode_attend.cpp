@@ -155,9 +155,7 @@ void put(const CacheView& cache, const float* row, void* panels, float* scales, 
   const int64_t at = (head * cache.tokens + token / kCachePanel * kCachePanel) * dim + token % kCachePanel;
   float inverse = 0;
   if (format == NumberFormat::int8) {
-    float most = 0;
-    for (int64_t i = 0; i < dim; ++i)
-      if (!(magnitude(row[i]) <= most)) most = magnitude(row[i]);
+    const float most = largest_magnitude(row, 1, dim);
     const float scale = int8_scale(most);
     scales[head * cache.tokens + token] = scale;
     inverse = scale > 0 ? 127 / most : 0;

@@ -33,8 +33,15 @@ AOT_INLINE float magnitude(float x) {
   return x < 0 ? -x : x;
 }
 
-AOT_INLINE Vec negative_if(Vec a, bool negative) {
-  return negative ? zero() - a : a;
+/// Of `count` numbers `stride` apart; NaN if one of them is.
+inline float largest_magnitude(const float* from, int64_t stride, int64_t count) {
+  float most = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const float size = magnitude(from[i * stride]);
+    if (size != size) return size;
+    if (size > most) most = size;
+  }
+  return most;
 }
 
 /// The int8 scale of numbers whose largest magnitude is `most`: NaN for what is not finite, so that it is not lost; 0 for zeros.
@@ -42,7 +49,6 @@ AOT_INLINE float int8_scale(float most) {
   return most <= 3.0e38F ? most / 127 : __builtin_nanf("");
 }
 
-/// 2^x - the shift that makes the sum's weights; e^x = exp2(x log2 e).
 AOT_INLINE Vec exp(Vec x) {
   return exp2(x * set1(1.44269504F));
 }

@@ -124,12 +124,7 @@ inline void pack_row(const float* from, int64_t stride, const PackedMatrix& to, 
   const bool real = row < to.rows;
   float inverse = 0;
   if (to.format == NumberFormat::int8) {
-    float most = 0;
-    for (int64_t k = 0; real && k < to.depth; ++k) {
-      const float size = magnitude(from[k * stride]);
-      if (!(size <= most)) most = size;
-      if (most != most) break;
-    }
+    const float most = real ? largest_magnitude(from, stride, to.depth) : 0;
     to.scales[row] = int8_scale(most);
     inverse = most > 0 && to.scales[row] == to.scales[row] ? 127 / most : 0;
   }
@@ -155,7 +150,8 @@ inline void pack_row(const float* from, int64_t stride, const PackedMatrix& to, 
 namespace AOT_ISA {
 
 void pack_weights(const float* from, int64_t row_stride, int64_t depth_stride, const PackedMatrix& to, int64_t begin, int64_t end) {
-  for (int64_t row = begin * kWeightPanel; row < end * kWeightPanel; ++row) pack_row(from + row * row_stride, depth_stride, to, row);
+  for (int64_t row = begin * kWeightPanel; row < end * kWeightPanel; ++row)
+    pack_row(row < to.rows ? from + row * row_stride : from, depth_stride, to, row);
 }
 
 void decode_product(const ProductParams& params, int64_t begin, int64_t end) {
