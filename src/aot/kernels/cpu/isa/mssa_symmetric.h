@@ -116,6 +116,33 @@ struct SymmetricGradient {
   float* d_scores;      // (kRowBlock, kBlockCols): G
 };
 
+/// The three sums over numbers first .. last - 1 of the rows at w and d_of_rows, with columns of panels.
+template <int C>
+AOT_INLINE void three_products(const float* w, const float* d_of_rows, int64_t stride, const float* const (&values)[C],
+                               const float* const (&d)[C], int64_t first, int64_t last, Vec (&scores)[kPairRows][C],
+                               Vec (&d_rows)[kPairRows][C], Vec (&d_columns)[kPairRows][C]) {
+  clear(scores);
+  clear(d_rows);
+  clear(d_columns);
+#pragma GCC unroll 2
+  for (int64_t i = first; i < last; ++i) {
+    Vec w_columns[C], d_of_columns[C];
+    for (int c = 0; c < C; ++c) {
+      w_columns[c] = load(values[c] + i * kPanel);
+      d_of_columns[c] = load(d[c] + i * kPanel);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < kPairRows; ++r) {
+      const Vec w_of_row = set1(w[r * stride + i]), d_of_row = set1(d_of_rows[r * stride + i]);
+      for (int c = 0; c < C; ++c) {
+        scores[r][c] = fma(w_of_row, w_columns[c], scores[r][c]);
+        d_rows[r][c] = fma(d_of_row, w_columns[c], d_rows[r][c]);
+        d_columns[r][c] = fma(w_of_row, d_of_columns[c], d_columns[r][c]);
+      }
+    }
+  }
+}
+
 /// scores = turned . turned, d_rows = d_i . w_j, d_columns = w_i . d_j: three products in one pass over their operands where the tokens are
 /// not turned.
 template <int C>
@@ -127,33 +154,23 @@ AOT_INLINE void symmetric_products(const Head& head, const SymmetricGradient& g,
     values[c] = panel_column(g.values, head.dim, col + c * kLanes);
     d[c] = panel_column(g.d_panels, head.dim, col + c * kLanes);
   }
-  clear(scores);
-  clear(d_rows);
-  clear(d_columns);
   const int64_t at = row * head.stride;
-  if (g.values != head.panels || !kFused) {
-    multiply<kPairRows, C>(scores, {head.turned + at, head.stride, 1}, turned, kPanel, head.dim);
-    multiply<kPairRows, C>(d_rows, {g.d + at, head.stride, 1}, values, kPanel, head.dim);
-    multiply<kPairRows, C>(d_columns, {head.rows + at, head.stride, 1}, d, kPanel, head.dim);
+  if (g.values != head.panels) {
+    clear(scores);
+    clear(d_rows);
+    clear(d_columns);
+    multiply_short<kPairRows, C>(scores, {head.turned + at, head.stride, 1}, turned, kPanel, head.dim);
+    multiply_short<kPairRows, C>(d_rows, {g.d + at, head.stride, 1}, values, kPanel, head.dim);
+    multiply_short<kPairRows, C>(d_columns, {head.rows + at, head.stride, 1}, d, kPanel, head.dim);
     return;
   }
-  const float *left = head.rows + at, *d_left = g.d + at;
-#pragma GCC unroll 2
-  for (int64_t i = 0; i < head.dim; ++i) {
-    Vec w_columns[C], d_of_columns[C];
-    for (int c = 0; c < C; ++c) {
-      w_columns[c] = load(values[c] + i * kPanel);
-      d_of_columns[c] = load(d[c] + i * kPanel);
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < kPairRows; ++r) {
-      const Vec w = set1(left[r * head.stride + i]), dw = set1(d_left[r * head.stride + i]);
-      for (int c = 0; c < C; ++c) {
-        scores[r][c] = fma(w, w_columns[c], scores[r][c]);
-        d_rows[r][c] = fma(dw, w_columns[c], d_rows[r][c]);
-        d_columns[r][c] = fma(w, d_of_columns[c], d_columns[r][c]);
-      }
-    }
+  three_products<C>(head.rows + at, g.d + at, head.stride, values, d, 0, smaller(kShortSum, head.dim), scores, d_rows, d_columns);
+  for (int64_t i = kShortSum; i < head.dim; i += kShortSum) {
+    Vec s[kPairRows][C], r[kPairRows][C], c[kPairRows][C];
+    three_products<C>(head.rows + at, g.d + at, head.stride, values, d, i, smaller(i + kShortSum, head.dim), s, r, c);
+    add(scores, s);
+    add(d_rows, r);
+    add(d_columns, c);
   }
 }
 

@@ -38,13 +38,19 @@ AOT_INLINE void clear(Vec (&acc)[R][C]) {
     for (int c = 0; c < C; ++c) acc[r][c] = zero();
 }
 
-// Without fused multiply-adds every term is rounded twice; sums of this many terms, added up, keep the error where the others have it.
+// A long sum in one register loses digits; sums of at most this many terms, added up, keep them. Without fused multiply-adds every term is
+// rounded twice.
 #if defined(__FMA__)
-constexpr bool kFused = true;
+constexpr int64_t kShortSum = 64;
 #else
-constexpr bool kFused = false;
 constexpr int64_t kShortSum = 32;
 #endif
+
+template <int R, int C>
+AOT_INLINE void add(Vec (&to)[R][C], const Vec (&from)[R][C]) {
+  for (int r = 0; r < R; ++r)
+    for (int c = 0; c < C; ++c) to[r][c] = to[r][c] + from[r][c];
+}
 
 template <int R, int C>
 AOT_INLINE void multiply_in_order(Vec (&acc)[R][C], Left left, const float* const (&right)[C], int64_t right_stride, int64_t depth) {
@@ -67,23 +73,28 @@ AOT_INLINE void multiply_in_order(Vec (&acc)[R][C], Left left, const float* cons
   }
 }
 
-/// acc[r][c] += sum_k left(r, k) * right[c][k * right_stride ...]
+/// acc[r][c] += sum_k left(r, k) * right[c][k * right_stride ...], in short sums.
 template <int R, int C>
-AOT_INLINE void multiply(Vec (&acc)[R][C], Left left, const float* const (&right)[C], int64_t right_stride, int64_t depth) {
-#if defined(__FMA__)
-  multiply_in_order<R, C>(acc, left, right, right_stride, depth);
-#else
+AOT_INLINE void multiply_short(Vec (&acc)[R][C], Left left, const float* const (&right)[C], int64_t right_stride, int64_t depth) {
+  if (depth <= kShortSum) return multiply_in_order<R, C>(acc, left, right, right_stride, depth);
   const float* b[C];
   for (int c = 0; c < C; ++c) b[c] = right[c];
   for (; depth > 0; depth -= kShortSum, left.data += kShortSum * left.depth_stride) {
     Vec part[R][C];
     clear(part);
     multiply_in_order<R, C>(part, left, b, right_stride, smaller(depth, kShortSum));
-    for (int c = 0; c < C; ++c) {
-      b[c] += kShortSum * right_stride;
-      for (int r = 0; r < R; ++r) acc[r][c] = acc[r][c] + part[r][c];
-    }
+    add(acc, part);
+    for (int c = 0; c < C; ++c) b[c] += kShortSum * right_stride;
   }
+}
+
+/// The same as one sum where the processor fuses: for products whose depth is cut into blocks already.
+template <int R, int C>
+AOT_INLINE void multiply(Vec (&acc)[R][C], Left left, const float* const (&right)[C], int64_t right_stride, int64_t depth) {
+#if defined(__FMA__)
+  multiply_in_order<R, C>(acc, left, right, right_stride, depth);
+#else
+  multiply_short<R, C>(acc, left, right, right_stride, depth);
 #endif
 }
 
