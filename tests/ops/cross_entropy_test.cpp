@@ -4,13 +4,16 @@
 #include <cmath>
 
 #include <ATen/autocast_mode.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/gather.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/remainder.h>
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
+#include "tests/kernels/paths.h"
 #include "tests/support/tensors.h"
 
 namespace aot {
@@ -36,15 +39,20 @@ Case make_case(int64_t rows, int64_t vocab_size, bool ignored, at::ScalarType dt
           .targets = targets};
 }
 
+Case in_float64(const Case& c) {
+  return {
+      .x = c.x.detach().to(at::kDouble).requires_grad_(), .head = c.head.detach().to(at::kDouble).requires_grad_(), .targets = c.targets};
+}
+
 TEST(CrossEntropy, IsThePlainFormWithOneChunkAndWithSeveral) {
   for (const int64_t rows : {1, 100, 512, 513, 1500})
     for (const bool ignored : {false, true}) {
       if (rows == 1 && ignored) continue;
-      const Case c = make_case(rows, kLargeVocab, ignored);
-      const at::Tensor loss = c.loss(), reference = c.reference();
-      EXPECT_NEAR(loss.item<double>(), reference.item<double>(), 1e-4) << rows << " rows";
-      const at::Tensor one = at::ones({}, loss.options());
-      const auto chunked = test::gradients(loss, one, {c.x, c.head}), plain = test::gradients(reference, one, {c.x, c.head});
+      const Case c = make_case(rows, kLargeVocab, ignored), exact = in_float64(c);
+      const at::Tensor loss = c.loss(), reference = exact.reference();
+      EXPECT_NEAR(loss.item<double>(), reference.item<double>(), 1e-5) << rows << " rows";
+      const auto chunked = test::gradients(loss, at::ones({}), {c.x, c.head});
+      const auto plain = test::gradients(reference, at::ones({}, at::kDouble), {exact.x, exact.head});
       for (size_t i = 0; i < 2; ++i)
         EXPECT_LT(test::max_difference(chunked[i], plain[i]), 1e-5 * plain[i].abs().max().item<double>() + 1e-8)
             << rows << " rows, gradient " << i;
@@ -132,6 +140,65 @@ TEST(CrossEntropy, UnderAutocastMultipliesInBfloat16AndReturnsFloat32Gradients) 
   EXPECT_EQ(test::max_difference(gradients[1], expected[1]), 0);
 }
 
+constexpr CrossEntropyOptions kSettings[] = {{}, {.label_smoothing = 0.1}, {.z_loss = 1e-2}, {.label_smoothing = 1, .z_loss = 0.5}};
+
+TEST(CrossEntropy, SmoothingAndZLossAreThePlainFormsInFloat64) {
+  const Case c = make_case(11, 7, true, at::kDouble);
+  for (const CrossEntropyOptions& options : kSettings) {
+    const at::Tensor loss = linear_cross_entropy(c.x, c.head, c.targets, options);
+    EXPECT_NEAR(loss.item<double>(), linear_cross_entropy_reference(c.x, c.head, c.targets, options).item<double>(), 1e-12);
+    const at::Tensor losses = linear_cross_entropy_per_token(c.x, c.head, c.targets, options);
+    EXPECT_NEAR(losses.sum().item<double>() / c.targets.ne(kIgnoredTarget).sum().item<double>(), loss.item<double>(), 1e-12);
+    EXPECT_LT(test::gradient_error([&] { return linear_cross_entropy(c.x, c.head, c.targets, options); }, {c.x, c.head}), 1e-8);
+  }
+}
+
+TEST(CrossEntropy, OnEveryPathIsWithinFloat32OfTheFloat64Form) {
+  const test::KeepCpuPath keep;
+  for (const CpuPath path : supported_cpu_paths())
+    for (const int64_t vocab_size : {1, 7, 16, 33, 1000})
+      for (const double size : {1.0, 100.0})  // 100: one target takes all
+        for (const CrossEntropyOptions& options : kSettings) {
+          set_cpu_path(path);
+          const Case c = make_case(70, vocab_size, true);
+          const at::Tensor x = (c.x.detach() * size).requires_grad_();
+          const at::Tensor exact_x = x.detach().to(at::kDouble).requires_grad_();
+          const at::Tensor exact_head = c.head.detach().to(at::kDouble).requires_grad_();
+          const at::Tensor exact = linear_cross_entropy_reference(exact_x, exact_head, c.targets, options);
+          const at::Tensor loss = linear_cross_entropy(x, c.head, c.targets, options);
+          EXPECT_NEAR(loss.item<double>(), exact.item<double>(), 1e-6 * (1 + exact.item<double>()));
+          const auto ours = test::gradients(loss, at::ones({}), {x, c.head});
+          const auto truth = test::gradients(exact, at::ones({}, at::kDouble), {exact_x, exact_head});
+          for (size_t i = 0; i < 2; ++i)
+            EXPECT_LT(test::max_difference(ours[i], truth[i]), 1e-5 * size * truth[i].abs().max().item<double>() + 1e-7 * size)
+                << name_of(path) << ' ' << vocab_size << ' ' << size << ' ' << i;
+        }
+}
+
+TEST(CrossEntropy, ANaNInOneRowSpoilsThatRowsLossAndIsSeenInTheMean) {
+  const Case c = make_case(20, 33, false);
+  const at::Tensor x = c.x.detach().clone();
+  x[3][2].fill_(NAN);
+  const at::Tensor losses = linear_cross_entropy_per_token(x, c.head, c.targets);
+  EXPECT_TRUE(std::isnan(losses[3].item<double>()));
+  EXPECT_EQ(losses.isfinite().sum().item<int64_t>(), 19);
+  EXPECT_TRUE(std::isnan(linear_cross_entropy(x, c.head, c.targets).item<double>()));
+}
+
+TEST(CrossEntropy, BitsDoNotDependOnTheThreads) {
+  const int before = at::get_num_threads();
+  std::vector<at::Tensor> results[2];
+  for (const int threads : {1, 2}) {
+    at::set_num_threads(threads);
+    const Case c = make_case(600, 2000, true);
+    const at::Tensor loss = c.loss();
+    results[threads - 1] = test::gradients(loss, at::ones({}), {c.x, c.head});
+    results[threads - 1].push_back(loss);
+  }
+  at::set_num_threads(before);
+  for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(at::equal(results[0][i], results[1][i])) << i;
+}
+
 TEST(CrossEntropy, ItsBufferIsBoundedByRowsNotByTheBatch) {
   EXPECT_EQ(cross_entropy_buffer_bytes(8, 100), 4 * 8 * 100);
   EXPECT_EQ(cross_entropy_buffer_bytes(1 << 20, kLargeVocab), 4 * 512 * kLargeVocab);
@@ -143,6 +210,14 @@ TEST(CrossEntropy, RefusesWhatDoesNotFit) {
   EXPECT_THROW(linear_cross_entropy(c.x, c.head.narrow(1, 0, 3), c.targets), c10::ValueError);
   EXPECT_THROW(linear_cross_entropy(c.x, c.head, c.targets.narrow(0, 0, 4)), c10::ValueError);
   EXPECT_THROW(linear_cross_entropy(c.x, c.head, c.targets.to(at::kInt)), c10::ValueError);
+  for (const int64_t outside : {7, -2}) {
+    const at::Tensor targets = c.targets.clone();
+    targets[4].fill_(outside);
+    EXPECT_THROW(linear_cross_entropy(c.x, c.head, targets), c10::ValueError);
+    EXPECT_THROW(linear_cross_entropy_per_token(c.x, c.head, targets), c10::ValueError);
+  }
+  EXPECT_THROW(linear_cross_entropy(c.x, c.head, c.targets, {.label_smoothing = 1.5}), c10::ValueError);
+  EXPECT_THROW(linear_cross_entropy(c.x, c.head, c.targets, {.z_loss = -1}), c10::ValueError);
 }
 
 }  // namespace

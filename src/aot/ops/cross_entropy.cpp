@@ -5,6 +5,7 @@
 
 #include <ATen/autocast_mode.h>
 #include <ATen/ops/_log_softmax.h>
+#include <ATen/ops/aminmax.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -17,23 +18,37 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/autograd/graph_task.h>
 
+#include "aot/kernels/cpu/cross_entropy.h"
+#include "aot/ops/matmul.h"
+#include "aot/ops/tasks.h"
+
 namespace aot {
 namespace {
 
 // Rows of one chunk: 32 MiB of logits, and never below 512 rows, since the gradient of the head is read and written once per chunk.
 constexpr int64_t kChunkBytes = 32 << 20;
 constexpr int64_t kLeastRows = 512;
+constexpr int64_t kRowsOfTask = 4;
 
 int64_t chunk_rows(int64_t rows, int64_t vocab_size) {
   return std::max<int64_t>(1, std::min(rows, std::max(kLeastRows, kChunkBytes / (4 * vocab_size))));
 }
 
-void check(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets) {
+void check(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets, const CrossEntropyOptions& options) {
   TORCH_CHECK_VALUE(x.dim() == 2 && head.dim() == 2 && x.size(1) == head.size(1),
                     "linear_cross_entropy: x must be (N, D) and head (V, D), got ", x.sizes(), " and ", head.sizes());
   TORCH_CHECK_VALUE(targets.dim() == 1 && targets.size(0) == x.size(0) && targets.scalar_type() == at::kLong,
                     "linear_cross_entropy: targets must be (N,) int64 with N = ", x.size(0), ", got ", targets.sizes(), " ",
                     targets.scalar_type());
+  if (targets.numel() > 0) {
+    const auto [least, most] = targets.aminmax();
+    TORCH_CHECK_VALUE(least.item<int64_t>() >= kIgnoredTarget && most.item<int64_t>() < head.size(0),
+                      "linear_cross_entropy: targets must be below V = ", head.size(0), " or -1, got ", least.item<int64_t>(), " to ",
+                      most.item<int64_t>());
+  }
+  TORCH_CHECK_VALUE(options.label_smoothing >= 0 && options.label_smoothing <= 1 && options.z_loss >= 0,
+                    "linear_cross_entropy: label_smoothing must be 0 to 1 and z_loss not negative, got ", options.label_smoothing, " and ",
+                    options.z_loss);
 }
 
 bool is_half(const at::Tensor& x) {
@@ -51,74 +66,125 @@ at::Tensor as_autocast_wants(const at::Tensor& x) {
   return x.to(at::autocast::get_autocast_dtype(device));
 }
 
-/// One chunk of rows. `log_p` and `raw` stand in buffers that the next chunk overwrites.
-struct Chunk {
-  int64_t first;
-  at::Tensor x, target, ignored;  // (n, D); (n, 1) with 0 for ignored; (n, 1)
-  at::Tensor log_p;               // (n, V) log-probabilities
-  at::Tensor raw;                 // (n, V) scratch in the dtype of x; log_p itself unless that is a half type
+/// The products of the head, on our kernels or LibTorch's. Half types go through `part` there, since its products keep their type.
+struct Products {
+  bool own;
+
+  /// out (m, n) = a (m, k) b (k, n), out wide or of the type of a.
+  void multiply(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b) const {
+    if (own) return multiply_into(out, a, b);
+    at::Tensor to = out;
+    if (out.scalar_type() == a.scalar_type())
+      at::mm_out(to, a, b);
+    else
+      to.copy_(at::mm(a, b));
+  }
+  /// out, wide, += a b
+  void add(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b) const {
+    if (own) return multiply_into(out, a, b, {.accumulate = true});
+    if (out.scalar_type() == a.scalar_type())
+      out.addmm_(a, b);
+    else
+      out.add_(at::mm(a, b));
+  }
 };
 
-/// Calls body(chunk) for every chunk. `head` has the dtype of x.
-template <class Body>
-void for_each_chunk(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets, const Body& body) {
-  const int64_t rows = x.size(0), vocab_size = head.size(0), chunk = chunk_rows(rows, vocab_size);
-  const at::Tensor transposed = head.t();
-  const at::Tensor product = at::empty({chunk, vocab_size}, x.options());
-  const at::Tensor logits = is_half(x) ? at::empty({chunk, vocab_size}, x.options().dtype(at::kFloat)) : product;
-  for (int64_t first = 0; first < rows; first += chunk) {
-    const int64_t n = std::min(chunk, rows - first);
-    const at::Tensor target = targets.narrow(0, first, n).unsqueeze(1);
-    Chunk c{.first = first,
-            .x = x.narrow(0, first, n),
-            .target = target.clamp_min(0),
-            .ignored = target.eq(kIgnoredTarget),
-            .log_p = logits.narrow(0, 0, n),
-            .raw = product.narrow(0, 0, n)};
-    at::mm_out(c.raw, c.x, transposed);
-    if (is_half(x)) c.log_p.copy_(c.raw);
-    at::_log_softmax_out(c.log_p, c.log_p, -1, false);  // row by row: its maximum and sum are read before the row is written
-    body(c);
+/// Losses (n,) of a chunk of logits (n, V), wide; and, when `gradient` is defined, weight times d loss / d logits into it. The logits are
+/// overwritten; `gradient` may be the same tensor.
+void losses_of_logits(at::Tensor logits, const at::Tensor& targets, const CrossEntropyOptions& options, double weight,
+                      const at::Tensor& losses, at::Tensor gradient) {
+  if (logits.is_cpu() && logits.scalar_type() == at::kFloat && (!gradient.defined() || gradient.scalar_type() != at::kHalf)) {
+    CrossEntropyParams params{.rows = logits.size(0), .vocab = logits.size(1)};
+    params.logits = logits.mutable_data_ptr<float>();
+    params.targets = targets.const_data_ptr<int64_t>();
+    params.losses = losses.mutable_data_ptr<float>();
+    params.label_smoothing = static_cast<float>(options.label_smoothing);
+    params.z_loss = static_cast<float>(options.z_loss);
+    params.weight = static_cast<float>(weight);
+    if (gradient.defined()) params.gradient = gradient.mutable_data_ptr();
+    params.bfloat16 = gradient.defined() && gradient.scalar_type() == at::kBFloat16;
+    const int64_t tasks = (params.rows + kRowsOfTask - 1) / kRowsOfTask;
+    run_tasks(tasks, 0, [&](int64_t task, float*) {
+      cross_entropy_rows(params, task * kRowsOfTask, std::min(params.rows, (task + 1) * kRowsOfTask));
+    });
+    return;
   }
+  const at::Tensor target = targets.clamp_min(0).unsqueeze(1), ignored = targets.eq(kIgnoredTarget);  // (n, 1), (n,)
+  const at::Tensor of_target = logits.gather(1, target);
+  at::_log_softmax_out(logits, logits, -1, false);  // row by row: its maximum and sum are read before the row is written
+  const at::Tensor log_p = logits.gather(1, target), lse = of_target - log_p;
+  const double s = options.label_smoothing, c = options.z_loss;
+  at::Tensor loss = log_p * (s - 1);
+  if (s != 0) loss.sub_(logits.mean(1, /*keepdim=*/true), s);
+  if (c != 0) loss.add_(lse.square(), c);
+  losses.copy_(loss.squeeze(1).masked_fill_(ignored, 0));
+  if (!gradient.defined()) return;
+  at::Tensor g = logits.exp_();
+  if (c != 0) g.mul_(lse * (2 * c) + 1);
+  if (s != 0) g.sub_(s / static_cast<double>(g.size(1)));
+  g.scatter_add_(1, target, at::full({}, s - 1, g.options()).expand_as(target));
+  g.mul_(weight).masked_fill_(ignored.unsqueeze(1), 0);
+  if (!gradient.is_same(g)) gradient.copy_(g);
 }
+
+/// What goes over all chunks: losses of all rows, and gradients where these are wanted.
+struct Pass {
+  at::Tensor x, head, targets;  // (N, D), (V, D) of the dtype of x, (N,)
+  CrossEntropyOptions options;
+  double weight = 0;
+  at::Tensor losses;      // (N,) wide
+  at::Tensor dx, d_head;  // (N, D) of the dtype of x, (V, D) wide and zero at first; or undefined
+
+  void run() const {
+    const int64_t rows = x.size(0), vocab_size = head.size(0), chunk = chunk_rows(rows, vocab_size);
+    const Products products{.own = own_matmul(x, x.scalar_type())};
+    const at::TensorOptions wide = x.options().dtype(wide_type(x)).requires_grad(false);
+    const at::Tensor transposed = head.t(), buffer = at::empty({chunk, vocab_size}, wide);
+    const bool half = dx.defined() && is_half(x);
+    const at::Tensor half_gradient = half ? at::empty({chunk, vocab_size}, x.options()) : at::Tensor();
+    const at::Tensor wide_dx = half ? at::empty({chunk, x.size(1)}, wide) : at::Tensor();
+    for (int64_t first = 0; first < rows; first += chunk) {
+      const int64_t n = std::min(chunk, rows - first);
+      const at::Tensor part = x.narrow(0, first, n), logits = buffer.narrow(0, 0, n);
+      products.multiply(logits, part, transposed);
+      const at::Tensor gradient = !dx.defined() ? at::Tensor() : half ? half_gradient.narrow(0, 0, n) : logits;
+      losses_of_logits(logits, targets.narrow(0, first, n), options, weight, losses.narrow(0, first, n), gradient);
+      if (!dx.defined()) continue;
+      const at::Tensor dx_part = dx.narrow(0, first, n);
+      if (half) {
+        products.multiply(wide_dx.narrow(0, 0, n), gradient, head);
+        dx_part.copy_(wide_dx.narrow(0, 0, n));
+      } else {
+        products.multiply(dx_part, gradient, head);
+      }
+      products.add(d_head, gradient.t(), part);
+    }
+  }
+};
 
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& head,
-                            const at::Tensor& targets) {
+                            const at::Tensor& targets, const CrossEntropyOptions& options) {
     const at::ScalarType wide = wide_type(x);
     const int64_t counted = targets.ne(kIgnoredTarget).sum().item<int64_t>();
-    const double share = counted > 0 ? 1 / static_cast<double>(counted) : 0;
-    const at::Tensor matrix = head.to(x.scalar_type());
-    const at::Tensor dx = at::empty_like(x), d_head = at::zeros(head.sizes(), head.options().dtype(wide));
-    at::Tensor part = is_half(x) ? at::empty_like(matrix) : at::Tensor();  // of d_head, from one chunk
-    at::Tensor total = at::zeros({}, x.options().dtype(at::kDouble));
-    for_each_chunk(x, matrix, targets, [&](Chunk& c) {
-      total -= c.log_p.gather(1, c.target).masked_fill(c.ignored, 0).sum(at::kDouble);
-      // counted * d loss / d logits = softmax - one-hot, in place of the log-probabilities
-      at::Tensor g = c.log_p.exp_();
-      g.scatter_add_(1, c.target, at::full({}, -1, g.options()).expand_as(c.target));
-      if (counted != targets.size(0)) g.masked_fill_(c.ignored, 0);
-      if (is_half(x)) g = c.raw.copy_(g);
-      at::Tensor dx_chunk = dx.narrow(0, c.first, g.size(0));
-      at::mm_out(dx_chunk, g, matrix);
-      dx_chunk.mul_(share);
-      if (part.defined())
-        d_head.add_(at::mm_out(part, g.t(), c.x), share);
-      else
-        d_head.addmm_(g.t(), c.x, 1, share);
-    });
-    context->save_for_backward({dx, d_head.to(head.scalar_type())});
-    return (total / static_cast<double>(counted)).to(wide);
+    Pass pass{.x = x, .head = head.to(x.scalar_type()), .targets = targets, .options = options};
+    pass.weight = counted > 0 ? 1 / static_cast<double>(counted) : 0;
+    pass.losses = at::empty(targets.sizes(), x.options().dtype(wide));
+    pass.dx = at::empty(x.sizes(), x.options());
+    pass.d_head = at::zeros(head.sizes(), head.options().dtype(wide));
+    pass.run();
+    context->save_for_backward({pass.dx, pass.d_head.to(head.scalar_type())});
+    return (pass.losses.sum(at::kDouble) / static_cast<double>(counted)).to(wide);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& gradients) {
     const auto saved = context->get_saved_variables();
     const double factor = gradients[0].item<double>();
-    if (factor == 1) return {saved[0], saved[1], at::Tensor()};
+    if (factor == 1) return {saved[0], saved[1], at::Tensor(), at::Tensor()};
     // Gradients of the size of the head are scaled where they stand, unless the graph is kept for another backward.
-    if (torch::autograd::get_current_graph_task_keep_graph()) return {saved[0] * factor, saved[1] * factor, at::Tensor()};
-    return {saved[0].mul_(factor), saved[1].mul_(factor), at::Tensor()};
+    if (torch::autograd::get_current_graph_task_keep_graph()) return {saved[0] * factor, saved[1] * factor, at::Tensor(), at::Tensor()};
+    return {saved[0].mul_(factor), saved[1].mul_(factor), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -128,27 +194,34 @@ int64_t cross_entropy_buffer_bytes(int64_t rows, int64_t vocab_size) {
   return 4 * chunk_rows(rows, vocab_size) * vocab_size;
 }
 
-at::Tensor linear_cross_entropy(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets) {
-  check(x, head, targets);
+at::Tensor linear_cross_entropy(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets,
+                                const CrossEntropyOptions& options) {
+  check(x, head, targets, options);
   if (!c10::GradMode::is_enabled() || !(x.requires_grad() || head.requires_grad())) {
-    const at::Tensor losses = linear_cross_entropy_per_token(x, head, targets);
+    const at::Tensor losses = linear_cross_entropy_per_token(x, head, targets, options);
     return (losses.sum(at::kDouble) / targets.ne(kIgnoredTarget).sum()).to(losses.scalar_type());
   }
-  return LinearCrossEntropy::apply(as_autocast_wants(x), head, targets);
+  return LinearCrossEntropy::apply(as_autocast_wants(x), head, targets.contiguous(), options);
 }
 
-at::Tensor linear_cross_entropy_per_token(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets) {
-  check(x, head, targets);
+at::Tensor linear_cross_entropy_per_token(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets,
+                                          const CrossEntropyOptions& options) {
+  check(x, head, targets, options);
   const c10::NoGradGuard no_grad;
-  const at::Tensor rows = as_autocast_wants(x), losses = at::empty(targets.sizes(), x.options().dtype(wide_type(x)));
-  for_each_chunk(rows, head.to(rows.scalar_type()), targets, [&losses](const Chunk& c) {
-    losses.narrow(0, c.first, c.log_p.size(0)).copy_(c.log_p.gather(1, c.target).neg_().masked_fill_(c.ignored, 0).squeeze(1));
-  });
-  return losses;
+  Pass pass{.x = as_autocast_wants(x), .targets = targets.contiguous(), .options = options};
+  pass.head = head.to(pass.x.scalar_type());
+  pass.losses = at::empty(targets.sizes(), x.options().dtype(wide_type(x)).requires_grad(false));
+  pass.run();
+  return pass.losses;
 }
 
-at::Tensor linear_cross_entropy_reference(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets) {
-  return at::cross_entropy_loss(at::linear(x, head), targets, {}, at::Reduction::Mean, kIgnoredTarget);
+at::Tensor linear_cross_entropy_reference(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets,
+                                          const CrossEntropyOptions& options) {
+  const at::Tensor logits = at::linear(x, head);
+  const at::Tensor loss = at::cross_entropy_loss(logits, targets, {}, at::Reduction::Mean, kIgnoredTarget, options.label_smoothing);
+  if (options.z_loss == 0) return loss;
+  const at::Tensor counted = targets.ne(kIgnoredTarget);
+  return loss + (logits.logsumexp(1).square() * counted).sum() * options.z_loss / counted.sum();
 }
 
 }  // namespace aot

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The linear layers' part of every instruction-set unit.
+// The linear layers' and the head's part of every instruction-set unit.
 #pragma once
 
+#include "aot/kernels/cpu/cross_entropy.h"
 #include "aot/kernels/cpu/linear.h"
 
 namespace aot {
@@ -10,6 +11,7 @@ namespace aot {
   namespace path {                                                                                                        \
   void matmul_pack(const MatmulParams& params, int64_t step, int64_t begin, int64_t end, float* packed);                  \
   void matmul(const MatmulParams& params, int64_t step, int64_t begin, int64_t end, const float* packed, float* scratch); \
+  void cross_entropy_rows(const CrossEntropyParams& params, int64_t begin, int64_t end);                                  \
   void multiply_row(const RowProductParams& params, int64_t begin, int64_t end);                                          \
   }
 
