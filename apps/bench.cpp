@@ -21,6 +21,7 @@
 #include "aot/io/json.h"
 #include "aot/models/language.h"
 #include "aot/train/trainer.h"
+#include "apps/bench.h"
 #include "apps/bench_support.h"
 #include "apps/command.h"
 
@@ -198,6 +199,7 @@ void add_bench(Subcommand& command) {
   add("step", "one training step: forward, backward, clipping, AdamW",
       "  aot bench step --width 384 --layers 6 --heads 6 --tokens 256 --batch 8 --json\n", 8, run_step);
   add("decode", "one token of each sequence with a full context", "  aot bench decode --tokens 1024 --vocab 50304 --json\n", 1, run_decode);
+  add_bench_attention(command.app, command.general);
 }
 
 }  // namespace aot

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// The benches that compare our way with LibTorch's on the same tensors: one file each.
+#pragma once
+
+#include "apps/command.h"
+
+namespace aot {
+
+void add_bench_attention(CLI::App& bench, GeneralOptions& general);
+
+}  // namespace aot
