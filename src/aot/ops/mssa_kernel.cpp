@@ -11,6 +11,7 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "aot/core/log.h"
 #include "aot/kernels/cpu/mssa.h"
 #include "aot/ops/tasks.h"
 
@@ -72,9 +73,8 @@ void count(const std::vector<uint8_t>& notices, int64_t heads) {
     fallbacks += (met & kMssaFallback) != 0 ? 1 : 0;
   }
   heads_forward += heads;
-  if (fallbacks > 0 && heads_fallback.fetch_add(fallbacks) == 0) {
-    TORCH_WARN_ONCE("subspace attention: a head's norms differ too much for the fast path; it takes the slower one, with the same result");
-  }
+  if (fallbacks > 0 && heads_fallback.fetch_add(fallbacks) == 0)
+    log_warning("subspace attention: some heads' norms differ too much for the fast path; they take the slower one, with the same result");
 }
 
 at::Tensor empty_heads(const at::Tensor& like) {  // (B, K, T, P), laid out as (B, T, K, P)

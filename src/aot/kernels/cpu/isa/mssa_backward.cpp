@@ -21,22 +21,26 @@ struct Gradient {
   float* d_turned;      // (padded, stride): of the turned ones; d_values itself without positions
 };
 
-/// The sums over numbers first .. last - 1 of the rows at w and d, with the same columns of panels: one load serves both.
+/// The sums over numbers first .. last - 1 of the rows at w with the columns of `turned`, and of those at d with `values`.
 template <int C>
-AOT_INLINE void two_products(const float* w, const float* d, int64_t stride, const float* const (&columns)[C], int64_t first, int64_t last,
-                             Vec (&scores)[kPairRows][C], Vec (&d_weights)[kPairRows][C]) {
+AOT_INLINE void two_products(const float* w, const float* d, int64_t stride, const float* const (&turned)[C],
+                             const float* const (&values)[C], int64_t first, int64_t last, Vec (&scores)[kPairRows][C],
+                             Vec (&d_weights)[kPairRows][C]) {
   clear(scores);
   clear(d_weights);
 #pragma GCC unroll 4
   for (int64_t i = first; i < last; ++i) {
-    Vec values[C];
-    for (int c = 0; c < C; ++c) values[c] = load(columns[c] + i * kPanel);
+    Vec w_columns[C], d_columns[C];
+    for (int c = 0; c < C; ++c) {
+      w_columns[c] = load(turned[c] + i * kPanel);
+      d_columns[c] = load(values[c] + i * kPanel);
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < kPairRows; ++r) {
       const Vec w_of_row = set1(w[r * stride + i]), d_of_row = set1(d[r * stride + i]);
       for (int c = 0; c < C; ++c) {
-        scores[r][c] = fma(w_of_row, values[c], scores[r][c]);
-        d_weights[r][c] = fma(d_of_row, values[c], d_weights[r][c]);
+        scores[r][c] = fma(w_of_row, w_columns[c], scores[r][c]);
+        d_weights[r][c] = fma(d_of_row, d_columns[c], d_weights[r][c]);
       }
     }
   }
@@ -51,20 +55,13 @@ AOT_INLINE void differentiate_tile(const MssaParams& p, const Head& head, const 
     turned[c] = panel_column(head.panels, head.dim, col + c * kLanes);
     values[c] = panel_column(g.values, head.dim, col + c * kLanes);
   }
-  if (g.values == head.panels) {
-    const float *w = head.turned + row * head.stride, *d_row = g.d_out + row * head.stride;
-    two_products<C>(w, d_row, head.stride, turned, 0, smaller(kShortSum, head.dim), scores, d_weights);
-    for (int64_t i = kShortSum; i < head.dim; i += kShortSum) {
-      Vec s[kPairRows][C], d[kPairRows][C];
-      two_products<C>(w, d_row, head.stride, turned, i, smaller(i + kShortSum, head.dim), s, d);
-      add(scores, s);
-      add(d_weights, d);
-    }
-  } else {
-    clear(scores);
-    clear(d_weights);
-    multiply_short<kPairRows, C>(scores, {head.turned + row * head.stride, head.stride, 1}, turned, kPanel, head.dim);
-    multiply_short<kPairRows, C>(d_weights, {g.d_out + row * head.stride, head.stride, 1}, values, kPanel, head.dim);
+  const float *w = head.turned + row * head.stride, *d_row = g.d_out + row * head.stride;
+  two_products<C>(w, d_row, head.stride, turned, values, 0, smaller(kShortSum, head.dim), scores, d_weights);
+  for (int64_t i = kShortSum; i < head.dim; i += kShortSum) {
+    Vec s[kPairRows][C], d[kPairRows][C];
+    two_products<C>(w, d_row, head.stride, turned, values, i, smaller(i + kShortSum, head.dim), s, d);
+    add(scores, s);
+    add(d_weights, d);
   }
   const Vec factor = set1(p.scale * kLog2E), scale = set1(p.scale);
   const bool diagonal = p.causal && col + C * kLanes > row + 1;

@@ -116,78 +116,79 @@ struct SymmetricGradient {
   float* d_scores;      // (kRowBlock, kBlockCols): G
 };
 
-/// The three sums over numbers first .. last - 1 of the rows at w and d_of_rows, with columns of panels.
+/// Where a tile's three products find their operands: turned . turned, d_i . w_j and w_i . d_j.
 template <int C>
-AOT_INLINE void three_products(const float* w, const float* d_of_rows, int64_t stride, const float* const (&values)[C],
-                               const float* const (&d)[C], int64_t first, int64_t last, Vec (&scores)[kPairRows][C],
-                               Vec (&d_rows)[kPairRows][C], Vec (&d_columns)[kPairRows][C]) {
-  clear(scores);
-  clear(d_rows);
-  clear(d_columns);
+struct SymmetricOperands {
+  const float *turned_row, *d_row, *value_row;
+  const float *turned[C], *values[C], *d[C];
+};
+
+template <int C>
+struct SymmetricTile {
+  Vec scores[kPairRows][C], d_rows[kPairRows][C], d_columns[kPairRows][C];
+};
+
+/// The sums over numbers first .. last - 1, in one pass. Tokens that are not turned are loaded once for two products: the registers are
+/// few.
+template <bool kTurned, int C>
+AOT_INLINE void three_products(const SymmetricOperands<C>& from, int64_t stride, int64_t first, int64_t last, SymmetricTile<C>& tile) {
+  clear(tile.scores);
+  clear(tile.d_rows);
+  clear(tile.d_columns);
 #pragma GCC unroll 2
   for (int64_t i = first; i < last; ++i) {
-    Vec w_columns[C], d_of_columns[C];
+    Vec turned[C], values[C], d[C];
     for (int c = 0; c < C; ++c) {
-      w_columns[c] = load(values[c] + i * kPanel);
-      d_of_columns[c] = load(d[c] + i * kPanel);
+      turned[c] = load(from.turned[c] + i * kPanel);
+      values[c] = kTurned ? load(from.values[c] + i * kPanel) : turned[c];
+      d[c] = load(from.d[c] + i * kPanel);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kPairRows; ++r) {
-      const Vec w_of_row = set1(w[r * stride + i]), d_of_row = set1(d_of_rows[r * stride + i]);
+      const Vec turned_row = set1(from.turned_row[r * stride + i]), d_row = set1(from.d_row[r * stride + i]);
+      const Vec value_row = kTurned ? set1(from.value_row[r * stride + i]) : turned_row;
       for (int c = 0; c < C; ++c) {
-        scores[r][c] = fma(w_of_row, w_columns[c], scores[r][c]);
-        d_rows[r][c] = fma(d_of_row, w_columns[c], d_rows[r][c]);
-        d_columns[r][c] = fma(w_of_row, d_of_columns[c], d_columns[r][c]);
+        tile.scores[r][c] = fma(turned_row, turned[c], tile.scores[r][c]);
+        tile.d_rows[r][c] = fma(d_row, values[c], tile.d_rows[r][c]);
+        tile.d_columns[r][c] = fma(value_row, d[c], tile.d_columns[r][c]);
       }
     }
   }
 }
 
-/// scores = turned . turned, d_rows = d_i . w_j, d_columns = w_i . d_j: three products in one pass over their operands where the tokens are
-/// not turned.
-template <int C>
-AOT_INLINE void symmetric_products(const Head& head, const SymmetricGradient& g, int64_t row, int64_t col, Vec (&scores)[kPairRows][C],
-                                   Vec (&d_rows)[kPairRows][C], Vec (&d_columns)[kPairRows][C]) {
-  const float *turned[C], *values[C], *d[C];
-  for (int c = 0; c < C; ++c) {
-    turned[c] = panel_column(head.panels, head.dim, col + c * kLanes);
-    values[c] = panel_column(g.values, head.dim, col + c * kLanes);
-    d[c] = panel_column(g.d_panels, head.dim, col + c * kLanes);
-  }
+template <bool kTurned, int C>
+AOT_INLINE void symmetric_products(const Head& head, const SymmetricGradient& g, int64_t row, int64_t col, SymmetricTile<C>& tile) {
   const int64_t at = row * head.stride;
-  if (g.values != head.panels) {
-    clear(scores);
-    clear(d_rows);
-    clear(d_columns);
-    multiply_short<kPairRows, C>(scores, {head.turned + at, head.stride, 1}, turned, kPanel, head.dim);
-    multiply_short<kPairRows, C>(d_rows, {g.d + at, head.stride, 1}, values, kPanel, head.dim);
-    multiply_short<kPairRows, C>(d_columns, {head.rows + at, head.stride, 1}, d, kPanel, head.dim);
-    return;
+  SymmetricOperands<C> from{.turned_row = head.turned + at, .d_row = g.d + at, .value_row = head.rows + at};
+  for (int c = 0; c < C; ++c) {
+    from.turned[c] = panel_column(head.panels, head.dim, col + c * kLanes);
+    from.values[c] = panel_column(g.values, head.dim, col + c * kLanes);
+    from.d[c] = panel_column(g.d_panels, head.dim, col + c * kLanes);
   }
-  three_products<C>(head.rows + at, g.d + at, head.stride, values, d, 0, smaller(kShortSum, head.dim), scores, d_rows, d_columns);
+  three_products<kTurned, C>(from, head.stride, 0, smaller(kShortSum, head.dim), tile);
   for (int64_t i = kShortSum; i < head.dim; i += kShortSum) {
-    Vec s[kPairRows][C], r[kPairRows][C], c[kPairRows][C];
-    three_products<C>(head.rows + at, g.d + at, head.stride, values, d, i, smaller(i + kShortSum, head.dim), s, r, c);
-    add(scores, s);
-    add(d_rows, r);
-    add(d_columns, c);
+    SymmetricTile<C> more;
+    three_products<kTurned, C>(from, head.stride, i, smaller(i + kShortSum, head.dim), more);
+    add(tile.scores, more.scores);
+    add(tile.d_rows, more.d_rows);
+    add(tile.d_columns, more.d_columns);
   }
 }
 
-template <int C>
+template <bool kTurned, int C>
 AOT_INLINE void differentiate_symmetric_tile(const MssaParams& p, const Head& head, const Symmetry& s, const SymmetricGradient& g,
                                              const Block& block, int64_t row, int64_t col) {
-  Vec scores[kPairRows][C], d_rows[kPairRows][C], d_columns[kPairRows][C];
-  symmetric_products(head, g, row, col, scores, d_rows, d_columns);
+  SymmetricTile<C> tile;
+  symmetric_products<kTurned, C>(head, g, row, col, tile);
   const Vec factor = set1(p.scale * kLog2E), scale = set1(p.scale);
   for (int r = 0; r < kPairRows; ++r) {
     const Vec half = set1(s.half[row + r]), g_of_row = set1(s.g[row + r]), dot = set1(g.dot[row + r]);
     const int64_t at = (row + r - block.row0) * kBlockCols + col - block.first;
     for (int c = 0; c < C; ++c) {
       const int64_t column = col + c * kLanes;
-      const Vec e = exp2(fms(scores[r][c], factor, half + load(s.half + column)));
-      const Vec of_row = load(s.g + column) * fms(d_rows[r][c], scale, dot);
-      const Vec of_column = g_of_row * fms(d_columns[r][c], scale, load(g.dot + column));
+      const Vec e = exp2(fms(tile.scores[r][c], factor, half + load(s.half + column)));
+      const Vec of_row = load(s.g + column) * fms(tile.d_rows[r][c], scale, dot);
+      const Vec of_column = g_of_row * fms(tile.d_columns[r][c], scale, load(g.dot + column));
       store(g.weights + at + c * kLanes, e);
       store(g.d_scores + at + c * kLanes, e * (of_row + of_column));
     }
@@ -210,8 +211,12 @@ inline float* symmetric_backward(const MssaParams& p, const Head& head, const fl
   g.d_scores = scratch.take(kRowBlock * kBlockCols);
   float *d_turned = take_zeros(scratch, numbers), *d_values = take_zeros(scratch, numbers);
   for_each_block(Part::lower, head, {0, head.tokens}, [&](const Block& block) {
-    for_each_tile<kPairRows>(block,
-                             [&]<int C>(int64_t row, int64_t col) { differentiate_symmetric_tile<C>(p, head, s, g, block, row, col); });
+    if (p.cos != nullptr)
+      for_each_tile<kPairRows>(
+          block, [&]<int C>(int64_t row, int64_t col) { differentiate_symmetric_tile<true, C>(p, head, s, g, block, row, col); });
+    else
+      for_each_tile<kPairRows>(
+          block, [&]<int C>(int64_t row, int64_t col) { differentiate_symmetric_tile<false, C>(p, head, s, g, block, row, col); });
     add_rows(block, g.d_scores, head.turned, head.stride, d_turned);
     add_rows(block, g.weights, d, head.stride, d_values);
     add_columns<1>(block, {{g.d_scores, head.turned}}, head.stride, d_turned);
