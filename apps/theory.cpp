@@ -1,18 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // aot theory: the paper's claims, as runs.
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <memory>
 #include <optional>
 
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
+#include "aot/core/atomic.h"
 #include "aot/core/log.h"
 #include "aot/core/random.h"
+#include "aot/core/signals.h"
 #include "aot/io/error.h"
 #include "aot/io/json.h"
 #include "aot/io/output.h"
+#include "aot/theory/figure_four.h"
 #include "aot/theory/presets.h"
 #include "aot/theory/report.h"
+#include "aot/theory/sweep.h"
 #include "apps/command.h"
 
 namespace aot {
@@ -98,13 +106,131 @@ void add_run(Subcommand& command, const char* name, const char* summary, const c
   app->callback([state, judged, &general = command.general] { run(*state, general, judged); });
 }
 
+struct FiguresState {
+  std::string out;
+  int64_t seeds = 20;
+  Fields fields;
+};
+
+void run_figures(FiguresState& state, const GeneralOptions& general) {
+  resolve(state.fields);
+  if (state.out.empty()) throw UsageError("theory figures needs --out FOLDER");
+  const at::NoGradGuard no_grad;
+  make_folders(state.out);
+  Progress progress("figures", 100, "%");
+  const FigureFour figure = run_figure_four(state.seeds, first_seed(general), [&](double share) { progress.update(100 * share); });
+  progress.finish();
+  for (const auto& [name, content] : figure_files(figure)) write_file_atomically(state.out + "/" + name, content);
+  log_info("wrote " + state.out);
+  print(general.json ? dump_json(figure_json(figure)) + "\n" : figure_text(figure));
+}
+
+void add_figures(Subcommand& command) {
+  const auto state = std::make_shared<FiguresState>();
+  state->fields.heading("Figures");
+  state->fields.add("out", state->out, "folder for pictures (SVG), table (CSV) and numbers (JSON)").metavar("FOLDER");
+  state->fields.add("seeds", state->seeds, "samples of each reading, of consecutive seeds").min(1).max(1 << 20);
+  CLI::App* app = command.app.add_subcommand("figures", "the paper's figure in four readings, beside its own dots");
+  app->fallthrough();
+  set_examples(*app, "  aot theory figures --out figures --seed 1\n");
+  state->fields.add_flags(*app);
+  app->callback([state, &general = command.general] { run_figures(*state, general); });
+}
+
+struct SweepState {
+  std::string out;
+  SweepOptions options;
+  Fields fields;
+};
+
+/// Appends rows to a file as they come, so that a stopped sweep is gone on with.
+class RowFile {
+ public:
+  /// Keeps the whole lines that the file has.
+  RowFile(const std::string& path, const std::vector<SweepRow>& rows) : path_(path) {
+    std::string text;
+    for (const SweepRow& row : rows) text += dump_json(row_json(row)) + "\n";
+    write_file_atomically(path, text);
+    file_ = std::fopen(path.c_str(), "ab");
+    if (file_ == nullptr) fail();
+  }
+  ~RowFile() { std::fclose(file_); }
+  RowFile(const RowFile&) = delete;
+  RowFile& operator=(const RowFile&) = delete;
+
+  void add(const SweepRow& row) {
+    const std::string line = dump_json(row_json(row)) + "\n";
+    if (std::fwrite(line.data(), 1, line.size(), file_) != line.size() || std::fflush(file_) != 0) fail();
+  }
+
+ private:
+  [[noreturn]] void fail() const { throw FileError(path_, "", str("write error: ", std::strerror(errno)), "", ExitCode::io); }
+
+  std::string path_;
+  std::FILE* file_ = nullptr;
+};
+
+uint64_t least_seed(const std::vector<SweepRow>& rows) {
+  return std::min_element(rows.begin(), rows.end(), [](const SweepRow& a, const SweepRow& b) { return a.seed < b.seed; })->seed;
+}
+
+void run_sweep_command(SweepState& state, const GeneralOptions& general) {
+  resolve(state.fields);
+  if (state.out.empty()) throw UsageError("theory sweep needs --out FOLDER");
+  const std::vector<SweepSetting> grid = sweep_grid(state.options);
+  make_folders(state.out);
+  const FolderLock lock(state.out);
+  std::vector<SweepRow> rows = read_rows(state.out + "/rows.jsonl");
+  // A sweep that is gone on with without --seed keeps the seeds that it has.
+  const uint64_t seed = general.seed < 0 && !rows.empty() ? least_seed(rows) : first_seed(general);
+  RowFile file(state.out + "/rows.jsonl", rows);
+  catch_stop_signals();
+  const double all = static_cast<double>(grid.size()) * static_cast<double>(state.options.seeds);
+  Progress progress("sweep", all, "samples", std::min(all, static_cast<double>(rows.size())));
+  double count = std::min(all, static_cast<double>(rows.size()));
+  std::vector<SweepRow> fresh;
+  run_sweep(grid, state.options, seed, rows, [&](const SweepRow& row) {
+    file.add(row);
+    fresh.push_back(row);
+    progress.update(++count);
+  });
+  progress.finish();
+  rows.insert(rows.end(), fresh.begin(), fresh.end());
+  const std::vector<SweepCell> cells = collect(grid, rows, state.options, seed);
+  if (cells.empty()) return;
+  for (const auto& [name, content] : sweep_files(cells)) write_file_atomically(state.out + "/" + name, content);
+  log_info(str("wrote ", state.out, stop_signal() != 0 ? ", unfinished: the same command goes on" : ""));
+  const Json summary = sweep_summary(cells);
+  if (general.json) return print(dump_json(summary) + "\n");
+  for (const Json& row : summary)
+    print(fmt::format("eta {:g}: {} settings, {} comparable, within the bound {:.1f} %, mean log error {:+.3f}, deviation {:.3f}\n",
+                      row["eta"].get<double>(), row["settings"].get<int64_t>(), row["comparable"].get<int64_t>(),
+                      100 * row["share_within"].get<double>(), row["mean_log_error"].get<double>(),
+                      row["deviation_of_log_error"].get<double>()));
+}
+
+void add_sweep(Subcommand& command) {
+  const auto state = std::make_shared<SweepState>();
+  describe(state->fields, state->options);
+  state->fields.heading("Sweep");
+  state->fields.add("out", state->out, "folder; one that holds a stopped sweep is gone on with").metavar("FOLDER");
+  CLI::App* app = command.app.add_subcommand("sweep", "for how many layers the rate is exact, over a grid, beside the prediction");
+  app->fallthrough();
+  set_examples(*app,
+               "  aot theory sweep --out sweep --seed 1\n"
+               "  aot theory sweep --out sweep --tokens 256 --heads 4 --head-dim 8ln,10ln,12ln --delta 0.05,0.1 --tau 0.9 --eta 0.1\n");
+  state->fields.add_flags(*app);
+  app->callback([state, &general = command.general] { run_sweep_command(*state, general); });
+}
+
 }  // namespace
 
 void add_theory(Subcommand& command) {
   command.app.require_subcommand(1);
   set_examples(command.app,
                "  aot theory certify --preset exact             does the theorem hold on this sample, layer by layer?\n"
-               "  aot theory denoise --preset fig4-practical    softmax, norm and scale as trained models have them\n");
+               "  aot theory denoise --preset fig4-practical    softmax, norm and scale as trained models have them\n"
+               "  aot theory figures --out figures              the paper's figure in four readings\n");
   add_run(command, "denoise", "run layers on the paper's tokens and measure them",
           "  aot theory denoise --preset exact\n"
           "  aot theory denoise --preset fig4-softmax --delta 0.5 --seeds 5 --json\n"
@@ -115,6 +241,8 @@ void add_theory(Subcommand& command) {
           "  aot theory certify --preset break --seeds 10  the exact rate ends after 5 layers\n"
           "  aot theory certify --preset exact --bases rotated --basis-angle 5\n",
           true);
+  add_figures(command);
+  add_sweep(command);
 }
 
 }  // namespace aot

@@ -67,6 +67,32 @@ class Theory(CommandTest):
             for key in ("signal", "noise"):
                 self.assertAlmostEqual(sum(float(t[key]) ** 2 for t in mine) ** 0.5, row["layers"][1][key][cluster], places=8)
 
+    def test_figures(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder) / "figures"
+            text, _ = self.run_aot("theory", "figures", "--out", str(out), "--seeds", "2", "--seed", "3")
+            self.assertEqual(len(text.splitlines()), 12)
+            files = {path.name for path in out.iterdir()}
+            self.assertEqual(files, {f"fig4-{n}.svg" for n in ("paper", "compare", "theorem", "prenorm", "practical", "softmax")} | {"fig4.csv", "fig4.json"})
+            with (out / "fig4.csv").open() as file:
+                self.assertEqual(len(list(csv.DictReader(file))), 4 * 2 * 13)
+
+    def test_a_sweep_goes_on_where_it_stopped(self):
+        grid = ["--tokens", "32", "--heads", "2", "--head-dim", "10ln", "--delta", "0.05,0.1", "--tau", "0.75", "--eta", "0.2,0.5", "--layers", "15"]
+        with tempfile.TemporaryDirectory() as folder:
+            words = ["theory", "sweep", "--out", folder, *grid, "--seeds", "2", "--json"]
+            first = self.json_of(*words, "--seed", "4")
+            rows = pathlib.Path(folder) / "rows.jsonl"
+            lines = rows.read_text().splitlines()
+            self.assertEqual(len(lines), 8)
+            rows.write_text("\n".join(lines[:3]) + "\n" + lines[3][:30])  # as a kill leaves it
+            self.assertEqual(self.json_of(*words), first)  # takes the seeds that the file has
+            self.assertEqual(sorted(rows.read_text().splitlines()), sorted(lines))
+            self.assertTrue((pathlib.Path(folder) / "map-1.svg").exists())
+        self.assertIn("theorem's window", self.error_of("theory", "sweep", "--out", "x", "--head-dim", "3", code=2))
+        self.assertIn("--out", self.error_of("theory", "sweep", code=2))
+        self.assertIn("--out", self.error_of("theory", "figures", code=2))
+
     def test_refusals(self):
         for words, message in (
             (["--head-dim", "0"], "--head-dim"),

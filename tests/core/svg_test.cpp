@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/core/svg.h"
 
+#include <cmath>
 #include <limits>
 
 #include <gtest/gtest.h>
@@ -47,6 +48,32 @@ TEST(Svg, TheAxisCoversLevels) {
   const std::string chart = svg({.title = "t", .series = {{"s", {{0, 1}, {1, 2}}}}, .levels = {{"bigrams", 4}}});
   EXPECT_TRUE(contains(chart, "bigrams"));
   EXPECT_TRUE(contains(chart, ">4<"));
+}
+
+TEST(Svg, ErrorBarsAreInsideAndMarksNeedNoLine) {
+  const std::string bars = svg({.series = {{.name = "a", .points = {{0, 1}, {1, 2}}, .error = {0.5, 10}}}});
+  EXPECT_TRUE(contains(bars, ">10<"));  // the axis reaches the end of the longer bar
+  EXPECT_FALSE(contains(svg({.series = {{.name = "a", .points = {{0, 1}, {1, 2}}, .dots = true, .line = false}}}), "stroke-width=\"1.8\""));
+  EXPECT_TRUE(contains(svg({.series = {{"a", {{0, 1}, {4, 2}}}}, .verticals = {{"break", 2}}}), ">break<"));
+}
+
+TEST(Svg, HeatMapsShowCellsFramesAndOneBoundary) {
+  const HeatMap map{.title = "m & n",
+                    .x = {"1", "2"},
+                    .y = {"a", "b"},
+                    .values = {{0, 1}, {0.5, NAN}},
+                    .texts = {{"p", "q"}, {"r", "s"}},
+                    .inside = {{true, true}, {true, false}},
+                    .marked = {{false, true}, {false, false}}};
+  const std::string text = heat_map_svg(map);
+  EXPECT_TRUE(contains(text, "m &amp; n"));
+  EXPECT_TRUE(contains(text, "#ccc"));
+  EXPECT_TRUE(contains(text, ">s<"));
+  EXPECT_TRUE(contains(text, "#d00"));
+  EXPECT_TRUE(contains(text, "stroke-width=\"3\""));
+  const std::string grid = svg_grid("all", {text, text, text}, 2, map.width, map.height);
+  EXPECT_TRUE(contains(grid, "translate(420 36)"));
+  EXPECT_TRUE(contains(grid, "translate(0 356)"));
 }
 
 }  // namespace

@@ -14,6 +14,10 @@ namespace {
 // Okabe and Ito 2008: told apart with colour-blind eyes too.
 constexpr std::array<const char*, 6> kColours = {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"};
 
+const char* colour_of(const std::vector<Series>& series, size_t i) {
+  return kColours[(series[i].colour >= 0 ? static_cast<size_t>(series[i].colour) : i) % kColours.size()];
+}
+
 struct Range {
   double low = std::numeric_limits<double>::infinity();
   double high = -std::numeric_limits<double>::infinity();
@@ -67,10 +71,17 @@ std::string axes(const LineChart& chart, const Frame& f) {
   return out;
 }
 
+std::string error_bar(double x, double y, double half, const Frame& f, const char* colour) {
+  return fmt::format(
+      "<path d=\"M{0:.1f} {1:.1f}V{2:.1f}M{3:.1f} {1:.1f}H{4:.1f}M{3:.1f} {2:.1f}H{4:.1f}\" stroke=\"{5}\" stroke-width=\"1\"/>\n", f.px(x),
+      f.py(y - half), f.py(y + half), f.px(x) - 3, f.px(x) + 3, colour);
+}
+
 std::string line_of(const Series& series, const Frame& f, const char* colour) {
   std::string path, marks;
   bool pen_down = false;
-  for (const auto& [x, y] : series.points) {
+  for (size_t i = 0; i < series.points.size(); ++i) {
+    const auto& [x, y] = series.points[i];
     if (!std::isfinite(x) || !std::isfinite(y)) {
       pen_down = false;
       continue;
@@ -78,8 +89,67 @@ std::string line_of(const Series& series, const Frame& f, const char* colour) {
     path += fmt::format("{}{:.1f} {:.1f}", pen_down ? "L" : "M", f.px(x), f.py(y));
     pen_down = true;
     if (series.dots) marks += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" fill=\"{}\"/>\n", f.px(x), f.py(y), colour);
+    if (!series.error.empty() && series.error[i] > 0) marks += error_bar(x, y, series.error[i], f, colour);
   }
-  return fmt::format("<path d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.8\" stroke-linejoin=\"round\"/>\n", path, colour) + marks;
+  if (!series.line) return marks;
+  return fmt::format("<path d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.8\" stroke-linejoin=\"round\"{}/>\n", path, colour,
+                     series.dashed ? " stroke-dasharray=\"6 4\"" : "") +
+         marks;
+}
+
+/// Beside the title when there is room, else a line for each series in the upper left corner.
+std::string legend(const LineChart& chart, const Frame& f) {
+  constexpr double kLetter = 7, kKey = 18, kGap = 40;
+  double width = 9 * static_cast<double>(chart.title.size()) + 20;
+  for (const Series& series : chart.series) width += kLetter * static_cast<double>(series.name.size()) + kGap;
+  const bool beside = width <= f.right - f.left;
+  std::string out;
+  double right = f.right, line = f.top + 16;
+  for (size_t n = 0; n < chart.series.size(); ++n) {
+    const size_t i = beside ? chart.series.size() - 1 - n : n;
+    const std::string& name = chart.series[i].name;
+    const double text_width = kLetter * static_cast<double>(name.size()) + 6;
+    const double x = beside ? right - text_width - kKey : f.left + 12, y = beside ? f.top - 18 : line - 4;
+    out += fmt::format("<line x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" stroke-width=\"3\"/>\n", x, x + kKey, y,
+                       y, colour_of(chart.series, i));
+    out += beside ? text_at(right, y + 4, "end", name) : text_at(x + kKey + 6, y + 4, "start", name);
+    right -= text_width + kKey + 16;
+    line += 16;
+  }
+  return out;
+}
+
+std::string opening(int width, int height, const std::string& title) {
+  return fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" role=\"img\" aria-label=\"{2}\" "
+      "font-family=\"system-ui, sans-serif\" font-size=\"12\" fill=\"#333\">\n<rect width=\"{0}\" height=\"{1}\" fill=\"#fff\"/>\n",
+      width, height, escaped_html(title));
+}
+
+/// From light to dark, monotone in lightness, so that it prints in grey: the ends of Brewer's "YlGnBu".
+std::string cell_colour(double share) {
+  constexpr std::array<std::array<double, 3>, 5> kStops = {{{255, 255, 217}, {199, 233, 180}, {65, 182, 196}, {34, 94, 168}, {8, 29, 88}}};
+  const double at = std::clamp(share, 0.0, 1.0) * (kStops.size() - 1);
+  const auto stop = std::min(static_cast<size_t>(at), kStops.size() - 2);
+  const double rest = at - static_cast<double>(stop);
+  const auto mixed = [&](size_t c) { return static_cast<int>(std::lround(kStops[stop][c] * (1 - rest) + kStops[stop + 1][c] * rest)); };
+  return fmt::format("#{:02x}{:02x}{:02x}", mixed(0), mixed(1), mixed(2));
+}
+
+/// The heavy line: edges between a cell that is inside and one that is not.
+std::string boundary(const HeatMap& map, double left, double bottom, double cell_width, double cell_height) {
+  const auto inside = [&](size_t row, size_t column) { return map.inside[row][column]; };
+  std::string path;
+  for (size_t row = 0; row < map.inside.size(); ++row)
+    for (size_t column = 0; column < map.inside[row].size(); ++column) {
+      const double x = left + static_cast<double>(column + 1) * cell_width, y = bottom - static_cast<double>(row + 1) * cell_height;
+      if (column + 1 < map.inside[row].size() && inside(row, column) != inside(row, column + 1))
+        path += fmt::format("M{:.1f} {:.1f}v{:.1f}", x, y, cell_height);
+      if (row + 1 < map.inside.size() && inside(row, column) != inside(row + 1, column))
+        path += fmt::format("M{:.1f} {:.1f}h{:.1f}", x, y, -cell_width);
+    }
+  return path.empty() ? ""
+                      : fmt::format("<path d=\"{}\" fill=\"none\" stroke=\"#000\" stroke-width=\"3\" stroke-linecap=\"square\"/>\n", path);
 }
 
 }  // namespace
@@ -124,16 +194,16 @@ std::vector<double> round_ticks(double low, double high, int count) {
 std::string svg(const LineChart& chart) {
   Frame f{64, 44, chart.width - 24.0, chart.height - 52.0, {}, {}};
   for (const Series& series : chart.series) {
-    for (const auto& [x, y] : series.points) {
+    for (size_t i = 0; i < series.points.size(); ++i) {
+      const auto& [x, y] = series.points[i];
       if (!std::isfinite(x) || !std::isfinite(y)) continue;
       f.x.take(x);
-      f.y.take(y);
+      const double half = series.error.empty() || !std::isfinite(series.error[i]) ? 0 : series.error[i];
+      f.y.take(y - half);
+      f.y.take(y + half);
     }
   }
-  std::string out = fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" role=\"img\" aria-label=\"{2}\" "
-      "font-family=\"system-ui, sans-serif\" font-size=\"12\" fill=\"#333\">\n<rect width=\"{0}\" height=\"{1}\" fill=\"#fff\"/>\n",
-      chart.width, chart.height, escaped_html(chart.title));
+  std::string out = opening(chart.width, chart.height, chart.title);
   if (f.x.empty()) return out + text_at(chart.width / 2.0, chart.height / 2.0, "middle", chart.title + ": no data") + "</svg>\n";
   for (const Level& level : chart.levels) f.y.take(level.y);
   if (f.x.low == f.x.high) f.x.widen(0);
@@ -145,16 +215,57 @@ std::string svg(const LineChart& chart) {
                        f.right, f.py(level.y), f.py(level.y));
     out += text_at(f.right, f.py(level.y) - 5, "end", level.name, "fill=\"#555\"");
   }
-  for (size_t i = 0; i < chart.series.size(); ++i) out += line_of(chart.series[i], f, kColours[i % kColours.size()]);
-  double legend_x = f.right;
-  for (size_t i = chart.series.size(); i-- > 0;) {
-    const std::string& name = chart.series[i].name;
-    out += text_at(legend_x, f.top - 14, "end", name);
-    legend_x -= 7.0 * static_cast<double>(name.size()) + 6;
-    out += fmt::format("<line x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" stroke-width=\"3\"/>\n", legend_x - 18,
-                       legend_x, f.top - 18, f.top - 18, kColours[i % kColours.size()]);
-    legend_x -= 34;
+  for (const Level& vertical : chart.verticals) {
+    if (!(vertical.y >= f.x.low && vertical.y <= f.x.high)) continue;
+    out += fmt::format("<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1:.1f}\" y2=\"{2:.1f}\" stroke=\"#777\" stroke-dasharray=\"2 4\"/>\n",
+                       f.px(vertical.y), f.top, f.bottom);
+    out += text_at(f.px(vertical.y) + 4, f.bottom - 6, "start", vertical.name, "fill=\"#555\"");
   }
+  for (size_t i = 0; i < chart.series.size(); ++i) out += line_of(chart.series[i], f, colour_of(chart.series, i));
+  return out + legend(chart, f) + "</svg>\n";
+}
+
+std::string heat_map_svg(const HeatMap& map) {
+  const double left = 70, top = 40, right = map.width - 14.0, bottom = map.height - 52.0;
+  const double cell_width = (right - left) / static_cast<double>(map.x.size()),
+               cell_height = (bottom - top) / static_cast<double>(map.y.size());
+  std::string out =
+      opening(map.width, map.height, map.title) + text_at(left, top - 14, "start", map.title, "font-size=\"13\" font-weight=\"600\"");
+  std::string frames;
+  for (size_t row = 0; row < map.y.size(); ++row) {
+    const double y = bottom - static_cast<double>(row + 1) * cell_height;
+    out += text_at(left - 6, y + cell_height / 2 + 4, "end", map.y[row]);
+    for (size_t column = 0; column < map.x.size(); ++column) {
+      const double x = left + static_cast<double>(column) * cell_width, value = map.values[row][column];
+      const double share = (value - map.low) / (map.high - map.low);
+      const std::string box =
+          fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"", x, y, cell_width, cell_height);
+      out += fmt::format("{} fill=\"{}\" stroke=\"#fff\"/>\n", box, std::isfinite(value) ? cell_colour(share) : "#ccc");
+      if (!map.texts.empty())
+        out += text_at(x + cell_width / 2, y + cell_height / 2 + 4, "middle", map.texts[row][column], share > 0.55 ? "fill=\"#fff\"" : "");
+      if (!map.marked.empty() && map.marked[row][column])
+        frames += fmt::format(
+            "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"none\" stroke=\"#d00\" stroke-width=\"2\"/>\n",
+            x + 3, y + 3, cell_width - 6, cell_height - 6);
+    }
+  }
+  for (size_t column = 0; column < map.x.size(); ++column)
+    out += text_at(left + (static_cast<double>(column) + 0.5) * cell_width, bottom + 16, "middle", map.x[column]);
+  out += text_at((left + right) / 2, bottom + 36, "middle", map.x_label);
+  const double middle = (top + bottom) / 2;
+  out += text_at(14, middle, "middle", map.y_label, fmt::format("transform=\"rotate(-90 14 {:.1f})\"", middle));
+  return out + boundary(map, left, bottom, cell_width, cell_height) + frames + "</svg>\n";
+}
+
+std::string svg_grid(const std::string& title, const std::vector<std::string>& charts, int columns, int width, int height) {
+  constexpr int kTitle = 36;
+  const auto count = static_cast<int>(charts.size());
+  const int rows = (count + columns - 1) / columns;
+  std::string out =
+      opening(columns * width, rows * height + kTitle, title) + text_at(16, 24, "start", title, "font-size=\"16\" font-weight=\"600\"");
+  for (int i = 0; i < count; ++i)
+    out += fmt::format("<g transform=\"translate({} {})\">\n{}</g>\n", i % columns * width, i / columns * height + kTitle,
+                       charts[static_cast<size_t>(i)]);
   return out + "</svg>\n";
 }
 

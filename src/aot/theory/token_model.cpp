@@ -5,7 +5,6 @@
 #include <cmath>
 #include <numbers>
 #include <numeric>
-#include <sstream>
 
 #include <ATen/ops/_standard_gamma.h>
 #include <ATen/ops/cat.h>
@@ -17,32 +16,14 @@
 #include "aot/core/random.h"
 #include "aot/io/error.h"
 #include "aot/theory/bases.h"
+#include "aot/theory/lists.h"
 
 namespace aot {
 namespace {
 
-/// The numbers of "64,32,16". Throws UsageError naming the flag.
-std::vector<double> numbers_of(const std::string& text, const char* flag) {
-  std::vector<double> out;
-  std::istringstream in(text);
-  for (std::string item; std::getline(in, item, ',');) {
-    size_t end = 0;
-    double value = 0;
-    try {
-      value = std::stod(item, &end);
-    } catch (const std::exception&) {
-      end = 0;
-    }
-    if (end == 0 || end != item.size() || !std::isfinite(value))
-      throw UsageError(str("--", flag, ": '", escaped(item), "' is not a number"), "give numbers with commas between them");
-    out.push_back(value);
-  }
-  return out;
-}
-
 std::vector<int64_t> counts_of(const std::string& text, const char* flag, int64_t heads) {
   std::vector<int64_t> out;
-  for (const double value : numbers_of(text, flag)) {
+  for (const double value : list_numbers(text, flag)) {
     if (value < 1 || value != std::floor(value) || value > 1 << 24) throw UsageError(str("--", flag, ": need whole numbers of at least 1"));
     out.push_back(static_cast<int64_t>(value));
   }
@@ -70,7 +51,7 @@ std::vector<int64_t> cluster_sizes_of(const TokenModelOptions& o) {
 std::vector<double> angles_of(const TokenModelOptions& o) {
   std::vector<double> out;
   if (o.angles.empty()) return out;
-  const std::vector<double> given = numbers_of(o.angles, "angles");
+  const std::vector<double> given = list_numbers(o.angles, "angles");
   for (const double degrees : given)
     if (degrees <= 0 || degrees > 90) throw UsageError("--angles: need degrees above 0 and at most 90");
   for (int64_t r = 0; r < o.head_dim; ++r) out.push_back(given[static_cast<size_t>(r) % given.size()] * std::numbers::pi / 180);
