@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same attention-only model in plain PyTorch, timed: what `aot bench` is compared with.
 
+  python bench/peer.py attention --peers eager|sdpa         the attention core of one layer, forward and forward + backward
   python bench/peer.py step   --peers eager|sdpa|compile    one training step of the MSSA language model
   python bench/peer.py decode --peers eager|sdpa            one token at batch 1 with a full context, separate key and value caches
 
+`--bidirectional` drops the causal mask of attention and step; with a step, --vocab is then the number of classes of each token.
 Prints one JSON object per peer with the keys of `aot bench --json`. Run one peer per process when memory matters (rss_mb is a peak).
 Threads are those of OMP_NUM_THREADS. Needs torch only.
 """
@@ -43,7 +45,7 @@ class Layer(nn.Module):
 
     def __init__(self, o, how):
         super().__init__()
-        self.heads, self.how = o.heads, how
+        self.heads, self.how, self.causal = o.heads, how, not o.bidirectional
         self.norm = nn.LayerNorm(o.width, bias=False)
         self.u = nn.Linear(o.width, o.width, bias=False)
         self.out = nn.Linear(o.width, o.width, bias=False)
@@ -51,7 +53,7 @@ class Layer(nn.Module):
     def forward(self, z, cache=None):
         w = self.u(self.norm(z)).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, K, T, P)
         if cache is None:
-            y = attention(w, w, w, self.how, causal=True)
+            y = attention(w, w, w, self.how, self.causal)
         else:  # the newest token is the last row of both caches
             keys, values = cache
             keys[:, :, -1:] = w
@@ -89,6 +91,23 @@ def measure(once, seconds, warm, least):
     return {"ms": statistics.median(times), "min_ms": min(times), "repeats": len(times)}
 
 
+def core(o, how):
+    """Queries, keys and values are one tensor, in the layout that PyTorch's operator likes."""
+    a = torch.randn(o.batch, o.heads, o.tokens, o.width // o.heads, dtype=getattr(torch, o.dtype), requires_grad=True)
+    gradient = torch.randn_like(a)
+
+    def forward():
+        with torch.no_grad():
+            attention(a, a, a, how, not o.bidirectional)
+
+    def both():
+        a.grad = None
+        attention(a, a, a, how, not o.bidirectional).backward(gradient)
+
+    yield {"what": "attention forward", **measure(forward, o.seconds, warm=2, least=3)}
+    yield {"what": "attention forward+backward", **measure(both, o.seconds, warm=2, least=3)}
+
+
 def step(o, how):
     torch.manual_seed(0)
     model = Model(o, how)
@@ -110,7 +129,7 @@ def step(o, how):
     tokens = o.batch * o.tokens
     flop = tokens * (6 * parameters + 6 * o.layers * o.width * o.tokens)
     rates = {"tokens_per_s": 1e3 * tokens / times["ms"], "gflops": flop / times["ms"] / 1e6}
-    return {"what": "training step", "parameters": parameters, **times, **rates}
+    yield {"what": "training step", "parameters": parameters, **times, **rates}
 
 
 @torch.inference_mode()
@@ -126,24 +145,25 @@ def decode(o, how):
         token = model(token, o.tokens - 1, caches)[:, -1].argmax(-1, keepdim=True)
 
     times = measure(once, o.seconds, warm=8, least=256)
-    return {"what": "decode", "context": o.tokens, "dtype": o.dtype, **times, "tokens_per_s": 1e3 / times["ms"]}
+    yield {"what": "decode", "context": o.tokens, "dtype": o.dtype, **times, "tokens_per_s": 1e3 / times["ms"]}
 
 
 def main():
     cli = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cli.add_argument("what", choices=["step", "decode"])
+    cli.add_argument("what", choices=["attention", "step", "decode"])
     for name, value in {"width": 384, "layers": 6, "heads": 6, "tokens": 256, "vocab": 1000, "batch": 8}.items():
         cli.add_argument(f"--{name}", type=int, default=value)
     cli.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     cli.add_argument("--seconds", type=float, default=3.0)
-    cli.add_argument("--peers", default="eager,sdpa,compile", help="comma-separated; decode has no compile")
+    cli.add_argument("--peers", default="eager,sdpa,compile", help="comma-separated; only step has compile")
+    cli.add_argument("--bidirectional", action="store_true", help="no causal mask")
     o = cli.parse_args()
     for how in o.peers.split(","):
-        if how not in ("eager", "sdpa", "compile") or (how == "compile" and o.what == "decode"):
+        if how not in ("eager", "sdpa", "compile") or (how == "compile" and o.what != "step"):
             continue
-        row = {"step": step, "decode": decode}[o.what](o, how)
-        facts = {"threads": torch.get_num_threads(), "torch": torch.__version__, "rss_mb": resident_mb(), "base_rss_mb": BASE_MB}
-        print(json.dumps({"peer": how, **row, **facts}), flush=True)
+        facts = {"threads": torch.get_num_threads(), "torch": torch.__version__, "base_rss_mb": BASE_MB}
+        for row in {"attention": core, "step": step, "decode": decode}[o.what](o, how):
+            print(json.dumps({"peer": how, **row, **facts, "rss_mb": resident_mb()}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Times `aot bench` and the PyTorch peers in turns, one per process, and writes one table and one picture.
+
+  python bench/against_pytorch.py                       every row of the table, about half an hour
+  python bench/against_pytorch.py --quick               attention at 256 and 1024 tokens, steps (a) and (c), decoding (a): three minutes
+  python bench/against_pytorch.py --rows step --out bench-out
+
+Turns, because a machine's speed drifts: each round runs ours, a peer, ours, the next peer, ...; a ratio is that of medians over rounds, and
+the spread of ours over ours stands beside it: a ratio within that is noise. Above 1 is faster than the peer. `--peer FILE` takes another
+program with the command line of bench/peer.py, `--python` another Python for it. Needs only the standard library here; the peer needs torch.
+"""
+import argparse
+import json
+import math
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+PEERS = ("eager", "sdpa", "compile")
+A = {"width": 384, "layers": 6, "heads": 6, "tokens": 256, "vocab": 1000}
+B = {"width": 1024, "layers": 24, "heads": 16, "tokens": 1024, "vocab": 50304}
+C = {"width": 384, "layers": 12, "heads": 6, "tokens": 197, "vocab": 10}
+
+
+def attention(name, batch, tokens, heads=6, causal=True, dtype="float32", peers=("eager", "sdpa"), quick=False):
+    mask = "causal" if causal else "none"
+    ours = {"batch": batch, "tokens": tokens, "heads": heads, "mask": mask, "dtype": dtype}
+    theirs = {"batch": batch, "tokens": tokens, "heads": heads, "width": 64 * heads, "dtype": dtype}
+    return {"name": name, "what": "attention", "ours": ours, "theirs": theirs, "bidirectional": not causal, "peers": peers, "quick": quick}
+
+
+def model(name, what, shape, batch, dtype="float32", causal=True, peers=PEERS, quick=False):
+    ours = {**shape, "batch": batch, "dtype": dtype}
+    theirs = dict(ours) if what == "step" else {**shape, "dtype": dtype}
+    if not causal:
+        ours["mask"] = "none"
+    return {"name": name, "what": what, "ours": ours, "theirs": theirs, "bidirectional": not causal, "peers": peers, "quick": quick}
+
+
+# The models (a), (a'), (b), (c) are described in docs/bench.md.
+ROWS = [
+    attention("causal, T = 256", 32, 256, quick=True),
+    attention("causal, T = 1024", 8, 1024, quick=True),
+    attention("causal, T = 4096", 2, 4096, peers=("sdpa",)),
+    attention("no mask, T = 197", 16, 197, causal=False),
+    attention("no mask, T = 1024", 4, 1024, heads=16, causal=False, peers=("sdpa",)),
+    attention("causal, T = 1024, bfloat16", 8, 1024, dtype="bfloat16", peers=("sdpa",)),
+    model("step (a)", "step", A, 8, quick=True),
+    model("step (a')", "step", {**A, "vocab": 50304}, 4),
+    model("step (b)", "step", B, 2, peers=("sdpa",)),
+    model("step (c), no mask", "step", C, 16, causal=False, quick=True),
+    model("step (a), bfloat16", "step", A, 8, dtype="bfloat16", peers=("sdpa",)),
+    model("decode (a)", "decode", A, 1, peers=("eager", "sdpa"), quick=True),
+    model("decode (b), T = 1024", "decode", B, 1, peers=("sdpa",)),
+]
+
+
+def json_rows(command, threads):
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)}, check=False)
+    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode != 0 or not rows:
+        sys.exit(f"against_pytorch: {' '.join(command)}\nended with {done.returncode}: {done.stderr.strip()[-400:]}")
+    return {row["what"]: row for row in rows}
+
+
+def flags(values):
+    return [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
+
+
+def commands_of(row, o):
+    seconds = [f"--seconds={o.seconds}"]
+    ours = [o.aot, "bench", row["what"], *flags(row["ours"]), *seconds, "--json", f"--threads={o.threads}"]
+    theirs = [o.python, o.peer, row["what"], *flags(row["theirs"]), *seconds, *(["--bidirectional"] if row["bidirectional"] else [])]
+    peers = [peer for peer in row["peers"] if not (o.quick and peer == "compile")]
+    return ours, {peer: [*theirs, "--peers", peer] for peer in peers}
+
+
+def median(rows, key):
+    return statistics.median(row[key] for row in rows)
+
+
+def memory(rows):
+    return statistics.median(row["rss_mb"] - row["base_rss_mb"] for row in rows) if "rss_mb" in rows[0] else None
+
+
+def measure(row, o):
+    """One line of the table for each thing that the row times."""
+    ours_command, peer_commands = commands_of(row, o)
+    ours, theirs = [], {peer: [] for peer in peer_commands}
+    for index in range(o.rounds):
+        ours.append(json_rows(ours_command, o.threads))
+        for peer, command in peer_commands.items():
+            theirs[peer].append(json_rows(command, o.threads))
+            ours.append(json_rows(ours_command, o.threads))
+        print(f"{row['name']}: round {index + 1} of {o.rounds}", file=sys.stderr)
+    for what in ours[0]:
+        own = [rows[what] for rows in ours]
+        times = sorted(r["ms"] for r in own)
+        line = {"name": row["name"], "what": what, "shape": row["ours"], "ms": median(own, "ms"), "memory_mb": memory(own)}
+        line["spread"] = (times[-1] - times[0]) / statistics.median(times)
+        for key in ("fraction", "ceiling_gflops", "path", "cpu", "torch", "threads", "error", "fallbacks"):
+            if key in own[0]:
+                line[key] = median(own, key) if isinstance(own[0][key], float) else own[0][key]
+        line["peers"] = {}
+        for peer, rows in theirs.items():
+            if what not in rows[0]:
+                continue
+            other = [r[what] for r in rows]
+            line["peers"][peer] = {"ms": median(other, "ms"), "ratio": median(other, "ms") / line["ms"], "memory_mb": memory(other)}
+        yield line
+
+
+def cell(value, form="{:.2f}"):
+    return "-" if value is None else form.format(value)
+
+
+def markdown(lines):
+    out = ["| what | over eager | over SDPA | over compile | share of peak | memory, ours / SDPA's | spread of ours |", "| --- | --- | --- | --- | --- | --- | --- |"]
+    for line in lines:
+        ratios = [cell(line["peers"].get(peer, {}).get("ratio")) for peer in PEERS]
+        share = cell(line.get("fraction"), "{:.0%}")
+        theirs = line["peers"].get("sdpa", {}).get("memory_mb")
+        held = f"{line['memory_mb']:.0f} / {theirs:.0f} MB" if line["memory_mb"] is not None and theirs is not None else "-"
+        title = line["name"] if line["what"] in ("training step", "decode") else f"{line['what']}, {line['name']}"
+        out.append(f"| {title} | {' | '.join(ratios)} | {share} | {held} | {line['spread']:.0%} |")
+    return "\n".join(out) + "\n"
+
+
+def picture(lines):
+    """Causal attention, forward and backward: share of peak against T, ours and the peers'."""
+    points = {}
+    for line in lines:
+        if line["what"] == "attention forward+backward" and line["shape"]["mask"] == "causal" and line["shape"]["dtype"] == "float32":
+            tokens = line["shape"]["tokens"]
+            points.setdefault("aot", []).append((tokens, line["fraction"]))
+            for peer, row in line["peers"].items():
+                points.setdefault(peer, []).append((tokens, line["fraction"] / row["ratio"]))
+    if not points:
+        return None
+    every = sorted({tokens for series in points.values() for tokens, _ in series})
+    low, high = math.log2(every[0]), math.log2(every[-1])
+    at_x = lambda tokens: 70 + 430 * ((math.log2(tokens) - low) / (high - low) if high > low else 0.5)
+    at_y = lambda share: 270 - 230 * share
+    colours = {"aot": "#1f5fa8", "sdpa": "#c2571a", "eager": "#777777"}
+    out = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 620 330" font-family="sans-serif" font-size="13">', '<rect width="620" height="330" fill="white"/>',
+           '<text x="70" y="22" font-size="15">Causal attention, forward and backward: share of the processor\'s peak</text>']
+    for tenth in range(0, 11, 2):
+        y = at_y(tenth / 10)
+        out.append(f'<line x1="70" x2="500" y1="{y:.0f}" y2="{y:.0f}" stroke="#dddddd"/><text x="62" y="{y + 4:.0f}" text-anchor="end">{10 * tenth} %</text>')
+    for tokens in every:
+        out.append(f'<text x="{at_x(tokens):.0f}" y="290" text-anchor="middle">{tokens}</text>')
+    out.append('<text x="285" y="315" text-anchor="middle">tokens in a sequence; useful multiply-adds only</text>')
+    for name, series in points.items():
+        series.sort()
+        path = " ".join(f"{at_x(t):.0f},{at_y(s):.0f}" for t, s in series)
+        colour = colours.get(name, "#333333")
+        out.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        out += [f'<circle cx="{at_x(t):.0f}" cy="{at_y(s):.0f}" r="4" fill="{colour}"/>' for t, s in series]
+        out.append(f'<text x="{at_x(series[-1][0]) + 10:.0f}" y="{at_y(series[-1][1]) + 4:.0f}" fill="{colour}">{name}</text>')
+    return "\n".join([*out, "</svg>"]) + "\n"
+
+
+def default_python():
+    own = HERE.parent / ".venv/bin/python"
+    return os.environ.get("AOT_PYTHON") or (str(own) if own.exists() else sys.executable)
+
+
+def main():
+    cli = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    cli.add_argument("--quick", action="store_true", help="few rows, two rounds, no compiled peer")
+    cli.add_argument("--rows", default="", help="only rows whose name or kind contains this")
+    cli.add_argument("--rounds", type=int, help="[5; --quick: 2]")
+    cli.add_argument("--seconds", type=float, help="measured for each row in each process [2; --quick: 1]")
+    cli.add_argument("--threads", type=int, default=os.cpu_count())
+    cli.add_argument("--peer", default=str(HERE / "peer.py"), help="the peers' program [bench/peer.py]")
+    cli.add_argument("--python", default=default_python(), help="a Python with torch [AOT_PYTHON, else that of .venv, else this one]")
+    cli.add_argument("--aot", default=str(HERE.parent / "build/release/aot"))
+    cli.add_argument("--out", metavar="FOLDER", help="write table.json, table.md and attention.svg here")
+    o = cli.parse_args()
+    o.rounds, o.seconds = o.rounds or (2 if o.quick else 5), o.seconds or (1 if o.quick else 2)
+
+    chosen = [row for row in ROWS if (row["quick"] or not o.quick) and (o.rows in row["name"] or o.rows == row["what"])]
+    if not chosen:
+        sys.exit(f"against_pytorch: no row has '{o.rows}' in its name; rows: " + "; ".join(row["name"] for row in ROWS))
+    start, lines = time.monotonic(), []
+    for index, row in enumerate(chosen):
+        lines += measure(row, o)
+        left = (time.monotonic() - start) / (index + 1) * (len(chosen) - index - 1)
+        print(f"{index + 1} of {len(chosen)} rows, about {left / 60:.0f} min left", file=sys.stderr)
+    table = markdown(lines)
+    print(table, end="")
+    if o.out:
+        out = pathlib.Path(o.out)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "table.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (out / "table.md").write_text(table)
+        if drawn := picture(lines):
+            (out / "attention.svg").write_text(drawn)
+
+
+if __name__ == "__main__":
+    main()
