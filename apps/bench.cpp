@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// aot bench: times of the model's parts, as rows that bench/against_peer.py compares with PyTorch's.
+// aot bench: times of the model's parts, as rows that bench/against_pytorch.py compares with PyTorch's.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -33,6 +33,7 @@ struct BenchFlags {
       .width = 384, .layers = 6, .heads = 6, .context = 256, .vocab_size = 1000, .position = Position::learned, .rotary = false};
   int64_t batch = 8;
   std::string dtype = "float32";
+  std::string mask = "causal";
   double seconds = 3;
 };
 
@@ -48,6 +49,7 @@ void describe(Fields& fields, BenchFlags& flags) {
   fields.add("rotary", flags.model.rotary, "rotary positions");
   fields.add("batch", flags.batch, "sequences B").min(1).max(1 << 16);
   fields.add("dtype", flags.dtype, "number format").choices({"float32", "bfloat16", "int8"});
+  fields.add("mask", flags.mask, "of a training step: who reads whom").choices({"causal", "none"});
   fields.add("seconds", flags.seconds, "time to measure for").above(0).max(3600);
 }
 
@@ -97,7 +99,8 @@ Json row(const char* what, const BenchFlags& flags, const Repeats& times, int64_
             {"heads", o.heads},
             {"tokens", o.context},
             {"vocab", o.vocab_size},
-            {"batch", flags.batch}}},
+            {"batch", flags.batch},
+            {"mask", flags.mask}}},
           {"rss_mb", megabytes(peak_resident_bytes())},
           {"base_rss_mb", megabytes(base)},
           {"cpu", cpu_name()}};
@@ -146,6 +149,7 @@ void run_decode(const BenchFlags& flags, const GeneralOptions& general) {
 void run_step(const BenchFlags& flags, const GeneralOptions& general) {
   const int64_t base = peak_resident_bytes();
   const LanguageOptions& o = flags.model;
+  const bool causal = flags.mask == "causal";
   const LanguageModel model(o, 0);
   TrainOptions options;
   options.batch = flags.batch;
@@ -155,16 +159,17 @@ void run_step(const BenchFlags& flags, const GeneralOptions& general) {
   Trainer trainer(model, options, 0, 1 << 20);
   const at::Tensor ids = at::randint(o.vocab_size, {flags.batch, o.context}, make_generator(1), at::kLong);
   const at::Tensor targets = at::randint(o.vocab_size, {flags.batch, o.context}, make_generator(2), at::kLong);
-  const Repeats times = timed([&] { trainer.step(ids, targets); }, flags.seconds, 2, 3);
+  const Repeats times = timed([&] { trainer.step(ids, targets, {.causal = causal}); }, flags.seconds, 2, 3);
 
   int64_t parameters = 0;  // without the position table, as in peer.py
   for (const Parameter& parameter : model.parameters())
     if (parameter.name != "position") parameters += parameter.value.numel();
   const double tokens = static_cast<double>(flags.batch) * static_cast<double>(o.context);
-  // Model FLOP (docs/bench.md): 6 per parameter and token, and 6 T D per layer and token for causal attention.
-  const double flop = tokens * (6.0 * static_cast<double>(parameters) + 6.0 * static_cast<double>(o.layers * o.width * o.context));
+  // Model FLOP (docs/bench.md): 6 per parameter and token, and per layer and token 6 T D for causal attention, 12 T D without mask.
+  const double attention = (causal ? 6.0 : 12.0) * static_cast<double>(o.layers * o.width * o.context);
+  const double flop = tokens * (6.0 * static_cast<double>(parameters) + attention);
   Json json = row("training step", flags, times, base);  // memory is read before the ceiling is measured
-  const double gflops = flop / times.median_ms / 1e6, peak = measured_matmul_gflops();
+  const double gflops = flop / times.median_ms / 1e6, peak = measured_ceilings().multiply_add_gflops;
   json["parameters"] = parameters;
   json["tokens_per_s"] = tokens / times.median_ms * 1e3;
   json["gflops"] = gflops;

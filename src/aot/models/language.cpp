@@ -110,7 +110,7 @@ at::Tensor LanguageModel::embed(const at::Tensor& ids, int64_t first) const {
 }
 
 at::Tensor LanguageModel::hidden(const at::Tensor& ids, const LanguageInput& input) const {
-  MixerInput layer_input{.key_mask = input.key_mask, .causal = true, .training = input.training};
+  MixerInput layer_input{.key_mask = input.key_mask, .causal = input.causal, .training = input.training};
   if (input.training && options_.dropout > 0) layer_input.generator = make_generator(input.dropout_seed);
   at::Tensor z = dropout(embed(ids, 0), input.training ? options_.dropout : 0, layer_input.generator);
   z = TapScope{input.taps, ""}("embedding", z);

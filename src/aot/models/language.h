@@ -59,6 +59,7 @@ struct LanguageState {
 /// Optional inputs of a forward pass.
 struct LanguageInput {
   at::Tensor key_mask;    // (B, T) bool, true = real token; undefined when all are
+  bool causal = true;     // false: every token reads all, as in a masked language model
   bool training = false;  // dropout on
   uint64_t dropout_seed = 0;
   const Taps* taps = nullptr;  // "embedding" (B, T, D), "layers.N.<place>"

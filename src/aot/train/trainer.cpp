@@ -34,13 +34,12 @@ Trainer::Trainer(const LanguageModel& model, const TrainOptions& options, uint64
   for (const Parameter& parameter : optimizer_.parameters()) parameter.value.requires_grad_(true);
 }
 
-StepResult Trainer::step(const at::Tensor& ids, const at::Tensor& targets) {
+StepResult Trainer::step(const at::Tensor& ids, const at::Tensor& targets, LanguageInput input) {
   const int64_t done = steps(), passes = options_.accumulate;
   if (unfinished_) optimizer_.zero_gradients();
   unfinished_ = true;
   StepResult result{.lr = learning_rate(options_.schedule, horizon_, done)};
   for (int64_t pass = 0; pass < passes; ++pass) {
-    LanguageInput input;
     input.training = true;
     input.dropout_seed = derive_seed(seed_, "dropout", static_cast<uint64_t>(done * passes + pass));
     const int64_t first = pass * options_.batch;

@@ -25,9 +25,10 @@ class Trainer {
   /// `model` must outlive the trainer. `horizon` is the length of the schedule in steps.
   Trainer(const LanguageModel& model, const TrainOptions& options, uint64_t seed, int64_t horizon);
 
-  /// ids, targets (accumulate * batch, T) int64: the passes take `batch` rows each, in order.
+  /// ids, targets (accumulate * batch, T) int64: the passes take `batch` rows each, in order. `input` carries what else the model is to
+  /// know; training and dropout are set here.
   /// Throws Error `non-finite: step N: ...` before anything is updated when loss or gradient holds a NaN or an infinity.
-  StepResult step(const at::Tensor& ids, const at::Tensor& targets);
+  StepResult step(const at::Tensor& ids, const at::Tensor& targets, LanguageInput input = {});
 
   /// Updates done.
   [[nodiscard]] int64_t steps() const { return optimizer_.steps(); }
