@@ -97,24 +97,48 @@ std::string line_of(const Series& series, const Frame& f, const char* colour) {
          marks;
 }
 
-/// Beside the title when there is room, else a line for each series in the upper left corner.
+/// The corner of the frame in which a box of this size covers the fewest points: its left upper point.
+std::pair<double, double> emptiest_corner(const LineChart& chart, const Frame& f, double width, double height) {
+  std::pair<double, double> best;
+  size_t fewest = std::numeric_limits<size_t>::max();
+  for (const double top : {f.top + 4, f.bottom - height - 4})
+    for (const double left : {f.left + 8, f.right - width - 8}) {
+      size_t covered = 0;
+      for (const Series& series : chart.series)
+        for (const auto& [x, y] : series.points) {
+          const double px = f.px(x), py = f.py(y);
+          covered += px > left - 8 && px < left + width + 8 && py > top - 8 && py < top + height + 8 ? 1 : 0;
+        }
+      if (covered >= fewest) continue;
+      fewest = covered;
+      best = {left, top};
+    }
+  return best;
+}
+
+/// Beside the title when there is room, else a line for each series in a corner.
 std::string legend(const LineChart& chart, const Frame& f) {
-  constexpr double kLetter = 7, kKey = 18, kGap = 40;
-  double width = 9 * static_cast<double>(chart.title.size()) + 20;
-  for (const Series& series : chart.series) width += kLetter * static_cast<double>(series.name.size()) + kGap;
-  const bool beside = width <= f.right - f.left;
+  constexpr double kLetter = 7, kKey = 18, kGap = 40, kLine = 16;
+  double beside_width = 9 * static_cast<double>(chart.title.size()) + 20, widest = 0;
+  for (const Series& series : chart.series) {
+    const double text = kLetter * static_cast<double>(series.name.size());
+    beside_width += text + kGap;
+    widest = std::max(widest, text + kKey + 6);
+  }
+  const bool beside = beside_width <= f.right - f.left;
+  const auto [left, top] = emptiest_corner(chart, f, widest, kLine * static_cast<double>(chart.series.size()));
   std::string out;
-  double right = f.right, line = f.top + 16;
+  double right = f.right, line = top + 8;
   for (size_t n = 0; n < chart.series.size(); ++n) {
     const size_t i = beside ? chart.series.size() - 1 - n : n;
     const std::string& name = chart.series[i].name;
-    const double text_width = kLetter * static_cast<double>(name.size()) + 6;
-    const double x = beside ? right - text_width - kKey : f.left + 12, y = beside ? f.top - 18 : line - 4;
+    const double text = kLetter * static_cast<double>(name.size()) + 6;
+    const double x = beside ? right - text - kKey : left, y = beside ? f.top - 18 : line;
     out += fmt::format("<line x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" stroke-width=\"3\"/>\n", x, x + kKey, y,
                        y, colour_of(chart.series, i));
     out += beside ? text_at(right, y + 4, "end", name) : text_at(x + kKey + 6, y + 4, "start", name);
-    right -= text_width + kKey + 16;
-    line += 16;
+    right -= text + kKey + 16;
+    line += kLine;
   }
   return out;
 }
