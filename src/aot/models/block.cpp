@@ -8,7 +8,6 @@
 
 #include "aot/ops/dropout.h"
 #include "aot/ops/linear.h"
-#include "aot/ops/norm.h"
 
 namespace aot {
 
@@ -18,16 +17,16 @@ Norm::Norm(NormKind norm_kind, int64_t width, bool with_bias, const at::Generato
   if (with_bias && kind == NormKind::layer) bias = constant_parameter({width}, 0, generator);
 }
 
-at::Tensor Norm::operator()(const at::Tensor& z) const {
+NormedTokens Norm::with_skip(const at::Tensor& z) const {
   switch (kind) {
     case NormKind::layer:
-      return layer_norm(z, weight, bias);
+      return layer_norm_and_skip(z, weight, bias);
     case NormKind::rms:
-      return rms_norm(z, weight);
+      return rms_norm_and_skip(z, weight);
     case NormKind::none:
       break;
   }
-  return z;
+  return {z, z};
 }
 
 void Norm::collect(Parameters& into, const std::string& prefix) const {
@@ -78,24 +77,26 @@ at::Tensor Block::scaled(const at::Tensor& update, const at::Tensor& eta) const 
   return options_.step_init == 1 ? update : update * options_.step_init;
 }
 
-at::Tensor Block::mlp(const at::Tensor& z) const {
-  return linear_layer(at::gelu(linear_layer(mlp_norm_(z), w_in_, b_in_)), w_out_, b_out_);
+at::Tensor Block::mlp(const at::Tensor& x) const {
+  return linear_layer(at::gelu(linear_layer(x, w_in_, b_in_)), w_out_, b_out_);
 }
 
 at::Tensor Block::forward(const at::Tensor& z, MixerInput input) const {
   const TapScope taps = input.taps;
-  input.x = norm_(z);
-  at::Tensor out = z + scaled(taps("update", mixer_->forward(input)), eta_);
+  const NormedTokens tokens = norm_.with_skip(z);
+  input.x = tokens.x;
+  at::Tensor out = tokens.skip + scaled(taps("update", mixer_->forward(input)), eta_);
   if (w_in_.defined()) {
     const double rate = input.training ? options_.mixing.dropout : 0;
-    out = out + scaled(dropout(mlp(out), rate, input.generator), mlp_eta_);
+    const NormedTokens mixed = mlp_norm_.with_skip(out);
+    out = mixed.skip + scaled(dropout(mlp(mixed.x), rate, input.generator), mlp_eta_);
   }
   return taps("residual", out);
 }
 
 at::Tensor Block::step(const at::Tensor& z, DecodeState& state) const {
   at::Tensor out = z + scaled(mixer_->step(norm_(z), state), eta_);
-  if (w_in_.defined()) out = out + scaled(mlp(out), mlp_eta_);
+  if (w_in_.defined()) out = out + scaled(mlp(mlp_norm_(out)), mlp_eta_);
   return out;
 }
 

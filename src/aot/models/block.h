@@ -10,6 +10,7 @@
 
 #include "aot/core/parameters.h"
 #include "aot/mixers/mixer.h"
+#include "aot/ops/norm.h"
 
 namespace aot {
 
@@ -36,7 +37,9 @@ struct Norm {
 
   Norm() = default;
   Norm(NormKind kind, int64_t width, bool with_bias, const at::Generator& generator);
-  [[nodiscard]] at::Tensor operator()(const at::Tensor& z) const;
+  [[nodiscard]] at::Tensor operator()(const at::Tensor& z) const { return with_skip(z).x; }
+  /// The same, and z for the residual branch beside it.
+  [[nodiscard]] NormedTokens with_skip(const at::Tensor& z) const;
   void collect(Parameters& into, const std::string& prefix) const;
 };
 
@@ -56,7 +59,7 @@ class Block {
 
  private:
   [[nodiscard]] at::Tensor scaled(const at::Tensor& update, const at::Tensor& eta) const;
-  [[nodiscard]] at::Tensor mlp(const at::Tensor& z) const;
+  [[nodiscard]] at::Tensor mlp(const at::Tensor& x) const;  // of normalised tokens
 
   BlockOptions options_;
   Norm norm_, mlp_norm_;
