@@ -182,6 +182,27 @@ class Resume(Case):
         self.assertIn("digest mismatch", last_line(refused))
 
 
+class Record(Case):
+    """The instruction set of the kernels is part of a run: no other machine setting may change its bits in silence."""
+
+    def stopped_on_generic(self, name):
+        out = self.path(name)
+        command = [AOT, *self.start(out), "--stop-after", "20", "--verbose"]
+        command.remove("--quiet")
+        result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, "AOT_CPU_PATH": "generic"})
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("path generic", result.stderr)
+        with open(os.path.join(out, "checkpoints", "last", "state.json"), encoding="utf-8") as file:
+            self.assertEqual(json.load(file)["machine"]["path"], "generic")
+        return out
+
+    def test_the_path_is_printed_saved_and_taken_again(self):
+        result = run("train", "--resume", self.stopped_on_generic("generic"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("path generic", result.stderr)
+        self.assertNotIn("the path", result.stderr)
+
+
 class Damage(Case):
     def broken_run(self, name, damage):
         out = self.path(name)

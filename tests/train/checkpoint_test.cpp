@@ -37,7 +37,7 @@ TrainState state_at(int64_t step) {
           .best = BestLoss{3, 2.5},
           .logs = {.jsonl = 123, .csv = 45},
           .data = {"aa", "bb", "cc"},
-          .machine = {"a processor", "AVX2", 2},
+          .machine = {"a processor", "AVX2", "avx2", 2},
           .settings = {{"lr", 1e-3, 0}, {"steps", int64_t{100}, 0}, {"mixer", std::string("mssa"), 0}, {"rotary", true, 0}}};
 }
 
@@ -225,6 +225,11 @@ TEST_F(Checkpoints, EveryMemberOfTheStateIsNeeded) {
     changed[key] = value;
     expect_named(changed, key);
   }
+  Json old = whole;  // made before the kernels' path was written down
+  old["format"] = 1;
+  old["machine"].erase("path");
+  write(3, "state.json", dump_json(old));
+  EXPECT_EQ(read_state(path_of(3)).machine.path, "");
   Json newer = whole;
   newer["format"] = 99;
   write(3, "state.json", dump_json(newer));

@@ -191,6 +191,22 @@ TEST_F(Runs, ThatTimeEndedStayEnded) {
   EXPECT_EQ(summary.step, 1);
 }
 
+TEST_F(Runs, SayOnceThatThisProcessorLacksThePathOfTheRun) {
+  RunRequest first = request("run");
+  first.settings.train.stop_after = 10;
+  train(std::move(first));
+  RunRequest resumed = reopen_run(folder_.path("run"));
+  ASSERT_TRUE(resumed.resume.has_value());
+  resumed.settings = request("run").settings;
+  resumed.resume->state.machine.path = "elsewhere";
+  testing::internal::CaptureStderr();
+  EXPECT_TRUE(train(std::move(resumed)).finished);
+  const std::string said = testing::internal::GetCapturedStderr();
+  const size_t warning = said.find("warning: the run was made with the path elsewhere, now it is " + std::string(name_of(cpu_path())));
+  EXPECT_NE(warning, std::string::npos) << said;
+  EXPECT_EQ(said.find("warning", warning + 1), std::string::npos) << said;
+}
+
 TEST_F(Runs, CannotEndBeforeWhatTheyHaveDone) {
   train(request("run"));
   RunRequest resumed = reopen_run(folder_.path("run"));

@@ -16,6 +16,7 @@
 #include "aot/io/file.h"
 #include "aot/io/manifest.h"
 #include "aot/io/output.h"
+#include "aot/kernels/cpu/path.h"
 #include "aot/models/checkpoint.h"
 
 namespace aot {
@@ -23,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kStateFormat = 1;
+constexpr int64_t kStateFormat = 2;  // 1: without the path of the kernels
 constexpr const char* kPrefix = "step-";
 
 std::string checkpoints_of(const std::string& run) {
@@ -57,7 +58,7 @@ void refuse_non_finite(const Parameters& tensors, int64_t step) {
 }
 
 Json machine_json(const MachineFacts& machine) {
-  return {{"cpu", machine.cpu}, {"kernels", machine.kernels}, {"threads", machine.threads}};
+  return {{"cpu", machine.cpu}, {"kernels", machine.kernels}, {"path", machine.path}, {"threads", machine.threads}};
 }
 
 Json facts_json(const TrainState& state) {
@@ -74,7 +75,10 @@ Json facts_json(const TrainState& state) {
 
 MachineFacts machine_facts() {
   const std::string cpu = this_machine().cpu;
-  return {.cpu = cpu.empty() ? "unknown" : cpu, .kernels = versions().kernels, .threads = thread_count()};
+  return {.cpu = cpu.empty() ? "unknown" : cpu,
+          .kernels = versions().kernels,
+          .path = std::string(name_of(cpu_path())),
+          .threads = thread_count()};
 }
 
 std::string state_text(const TrainState& state) {
@@ -111,7 +115,8 @@ TrainState read_state(const std::string& checkpoint) {
     return member;
   };
   const auto count = [&path](const Json& object, const char* key) { return json_integer(object, key, path, 0, INT64_MAX); };
-  if (const int64_t format = json_integer(json, "format", path, 1, INT64_MAX); format > kStateFormat)
+  const int64_t format = json_integer(json, "format", path, 1, INT64_MAX);
+  if (format > kStateFormat)
     throw FileError(path, "key 'format'", str("format ", format, " is newer than ", kStateFormat, ", the newest this program reads"));
 
   TrainState state;
@@ -133,7 +138,7 @@ TrainState read_state(const std::string& checkpoint) {
   state.logs = {static_cast<uint64_t>(count(logs, "metrics.jsonl")), static_cast<uint64_t>(count(logs, "metrics.csv"))};
   const Json& machine = member_object("machine");
   state.machine = {json_text(machine, "cpu", path), json_text(machine, "kernels", path),
-                   json_integer(machine, "threads", path, 1, 1 << 20)};
+                   format >= 2 ? json_text(machine, "path", path) : "", json_integer(machine, "threads", path, 1, 1 << 20)};
   state.settings = json_settings(member_object("settings"), path);
   if (state.next_data != state.step)
     throw FileError(path, "key 'data'", str("next_step does not follow step ", state.step, " (found ", state.next_data, ")"));

@@ -24,6 +24,7 @@ struct DataFacts {
 struct MachineFacts {
   std::string cpu;      // the processor's name
   std::string kernels;  // instruction set that LibTorch's operators use here
+  std::string path;     // that of our own kernels (kernels/cpu/path.h); empty in checkpoints of format 1
   int64_t threads = 0;
 };
 

@@ -15,6 +15,7 @@
 #include "aot/eval/text.h"
 #include "aot/io/error.h"
 #include "aot/io/output.h"
+#include "aot/kernels/cpu/path.h"
 #include "aot/models/checkpoint.h"
 #include "aot/models/summary.h"
 #include "aot/train/loop.h"
@@ -103,7 +104,15 @@ void announce_machine(const MachineFacts& saved, const MachineFacts& now) {
   };
   tell("processor", saved.cpu, now.cpu);
   tell("kernels for", saved.kernels, now.kernels);
+  if (!saved.path.empty()) tell("the path", saved.path, now.path);
   tell("a thread count of", saved.threads, now.threads);
+}
+
+/// The kernels' path of the run that goes on, unless AOT_CPU_PATH forces one or this processor lacks it, which announce_machine tells.
+void take_path(const std::string& saved) {
+  const std::vector<CpuPath> supported = supported_cpu_paths();
+  const std::optional<CpuPath> path = parse_cpu_path(saved);
+  if (path && !cpu_path_is_forced() && std::find(supported.begin(), supported.end(), *path) != supported.end()) set_cpu_path(*path);
 }
 
 void announce_run(const RunRequest& request, const TextDataset& data, const ModelSummary& summary, const MachineFacts& machine) {
@@ -116,8 +125,8 @@ void announce_run(const RunRequest& request, const TextDataset& data, const Mode
                        data.val ? count(data.val->tokens()) : "none", data.vocab_size));
   log_info(fmt::format("model     {}, {} layers, width {}, {} heads of {}, context {}: {} parameters", m.mixer, m.layers, m.width, m.heads,
                        m.head_dim, m.context, summary.parameters));
-  log_info(fmt::format("training  {} steps of {} x {} tokens, learning rate {:g}, {}, {} threads", t.steps, t.batch * t.accumulate,
-                       m.context, t.schedule.lr, t.dtype, machine.threads));
+  log_info(fmt::format("training  {} steps of {} x {} tokens, learning rate {:g}, {}, {} threads, path {}", t.steps, t.batch * t.accumulate,
+                       m.context, t.schedule.lr, t.dtype, machine.threads, machine.path));
   log_info(fmt::format("memory    about {} of {}", bytes_text(static_cast<double>(summary.memory.training())),
                        bytes_text(static_cast<double>(memory_limit_bytes()))));
   log_info(fmt::format("seed      {}", t.seed));
@@ -134,7 +143,8 @@ void point_links(const std::string& folder, const TrainState& state) {
 void save_summary(const RunSummary& summary, const TrainState& state) {
   Json json = summary_json(summary);
   json["program"] = AOT_VERSION;
-  json["machine"] = {{"cpu", state.machine.cpu}, {"kernels", state.machine.kernels}, {"threads", state.machine.threads}};
+  json["machine"] = {
+      {"cpu", state.machine.cpu}, {"kernels", state.machine.kernels}, {"path", state.machine.path}, {"threads", state.machine.threads}};
   json["settings"] = settings_json(state.settings);
   write_file_atomically(summary.folder + "/summary.json", dump_json(json, 2) + "\n");
 }
@@ -205,6 +215,7 @@ RunSummary train(RunRequest request) {
   if (request.folder.empty()) throw UsageError("train needs --out RUN");
   if (!request.lock) refuse_used(request.folder);
   if (resuming && request.threads == 0) at::set_num_threads(static_cast<int>(request.resume->state.machine.threads));
+  if (resuming) take_path(request.resume->state.machine.path);
 
   const TextDataset data = open_data(settings);
   settings.model = model_options(settings, data);

@@ -6,6 +6,7 @@
 #include <ATen/ops/full_like.h>
 
 #include "aot/core/device.h"
+#include "aot/core/gradients.h"
 #include "aot/core/random.h"
 #include "aot/core/tensor_file.h"
 #include "aot/io/error.h"
@@ -45,6 +46,7 @@ StepResult Trainer::step(const at::Tensor& ids, const at::Tensor& targets, Langu
     const int64_t first = pass * options_.batch;
     at::Tensor loss;
     {
+      const GradientsInPlace in_place;
       const Autocast autocast(ids.device().type(), dtype_);
       loss = model_.loss(ids.narrow(0, first, options_.batch), targets.narrow(0, first, options_.batch), input);
     }

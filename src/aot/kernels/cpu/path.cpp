@@ -45,8 +45,8 @@ bool bfloat16_products_pay() {
 }
 
 CpuPath chosen_at_start() {
+  if (!cpu_path_is_forced()) return best_cpu_path();
   const char* wanted = std::getenv("AOT_CPU_PATH");
-  if (wanted == nullptr || *wanted == '\0') return best_cpu_path();
   const std::optional<CpuPath> path = parse_cpu_path(wanted);
   if (!path || !supported(*path)) {
     std::string known;
@@ -96,6 +96,11 @@ CpuPath best_cpu_path() {
 
 CpuPath cpu_path() {
   return in_force().load(std::memory_order_relaxed);
+}
+
+bool cpu_path_is_forced() {
+  const char* wanted = std::getenv("AOT_CPU_PATH");
+  return wanted != nullptr && *wanted != '\0';
 }
 
 void set_cpu_path(CpuPath path) {

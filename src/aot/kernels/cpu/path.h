@@ -30,6 +30,9 @@ CpuPath best_cpu_path();
 /// processor cannot run.
 CpuPath cpu_path();
 
+/// Whether AOT_CPU_PATH is set.
+bool cpu_path_is_forced();
+
 /// Takes `path` from here on; for a run that is resumed, and for tests. Call it between operations only. Throws UsageError when this
 /// processor cannot run it.
 void set_cpu_path(CpuPath path);
