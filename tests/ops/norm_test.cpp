@@ -156,6 +156,12 @@ TEST(NormKernels, ShowWhatIsNotFinite) {
   }
 }
 
+TEST(NormKernels, AVarianceThatOverflowsIsNaNAndNotZero) {
+  const at::Tensor z = test::normal({1, 40}, 1, at::kFloat) * 1e30, weight = test::normal({40}, 2, at::kFloat);
+  EXPECT_TRUE(layer_norm(z, weight).isnan().all().item<bool>());
+  EXPECT_TRUE(rms_norm(z, weight).isnan().all().item<bool>());
+}
+
 TEST(NormKernels, AreDifferentiableTwice) {
   const at::Tensor z = test::normal({4, 20}, 1, at::kFloat).transpose(0, 1).requires_grad_(),
                    weight = test::normal({4}, 2, at::kFloat).requires_grad_();

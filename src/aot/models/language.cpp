@@ -3,7 +3,6 @@
 
 #include <cmath>
 
-#include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
@@ -13,6 +12,7 @@
 #include "aot/io/error.h"
 #include "aot/ops/cross_entropy.h"
 #include "aot/ops/dropout.h"
+#include "aot/ops/embedding.h"
 #include "aot/ops/linear.h"
 
 namespace aot {
@@ -105,7 +105,7 @@ at::Tensor LanguageModel::embed(const at::Tensor& ids, int64_t first) const {
                     ids.scalar_type());
   TORCH_CHECK_VALUE(first + ids.size(1) <= options_.context || !position_.defined(), "language model: ", first + ids.size(1),
                     " tokens exceed the context of ", options_.context);
-  const at::Tensor z = at::embedding(embedding_, ids);  // (B, T, D)
+  const at::Tensor z = embedding_rows(embedding_, ids);  // (B, T, D)
   return position_.defined() ? z + position_.narrow(0, first, ids.size(1)) : z;
 }
 

@@ -13,8 +13,10 @@
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "aot/core/gradients.h"
 #include "aot/kernels/cpu/linear.h"
 #include "aot/ops/matmul.h"
+#include "aot/ops/norm.h"
 
 namespace aot {
 namespace {
@@ -40,11 +42,16 @@ at::ScalarType product_type(const at::Tensor& x) {
 
 /// x (M, K) W^T + b for x of the type of the product and a weight (N, K) of any type, perhaps the transposed view of a tied one.
 struct Linear : torch::autograd::Function<Linear> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const std::optional<at::Tensor>& bias) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
+                            const std::optional<NormRecipe>& recipe) {
     const at::Tensor matrix = weight.to(x.scalar_type());
-    context->save_for_backward({x, weight, matrix});
+    if (recipe)
+      context->save_for_backward({weight, matrix, recipe->z, recipe->statistics, recipe->weight, recipe->bias});
+    else
+      context->save_for_backward({weight, matrix, x});
+    context->saved_data["centred"] = recipe && recipe->centred;
     context->saved_data["bias"] = bias.has_value();
+    context->saved_data["in_place"] = adds_gradient_in_place(weight);
     const at::Tensor out = at::empty({x.size(0), matrix.size(0)}, x.options().requires_grad(false));
     multiply_into(out, x, matrix.t(), {.bias = bias ? bias->to(at::kFloat).contiguous() : at::Tensor()});
     return out;
@@ -52,19 +59,27 @@ struct Linear : torch::autograd::Function<Linear> {
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const auto saved = context->get_saved_variables();
-    const at::Tensor &x = saved[0], &weight = saved[1], &matrix = saved[2], &d_out = gradients[0];
+    const at::Tensor &weight = saved[0], &matrix = saved[1], &d_out = gradients[0];
+    std::optional<NormRecipe> recipe;
+    if (saved.size() > 3) recipe = NormRecipe{saved[2], saved[3], saved[4], saved[5], context->saved_data["centred"].toBool()};
     at::Tensor dx, dw, d_bias;
     if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) d_bias = d_out.sum(0, /*keepdim=*/false, at::kFloat);
     if (c10::GradMode::is_enabled()) {  // to be differentiated again
+      const at::Tensor x = recipe ? norm_with_graph(*recipe).reshape({d_out.size(0), -1}) : saved[2];
       dx = at::matmul(d_out, weight.to(d_out.scalar_type()));
       dw = at::matmul(d_out.t(), x).to(weight.scalar_type());
-      return {dx, dw, d_bias};
+      return {dx, dw, d_bias, {}};
     }
     if (context->needs_input_grad(0)) {
-      dx = at::empty(x.sizes(), x.options().requires_grad(false));
+      dx = at::empty({d_out.size(0), matrix.size(1)}, d_out.options().requires_grad(false));
       multiply_into(dx, d_out, matrix);
     }
     if (context->needs_input_grad(1)) {
+      const at::Tensor x = recipe ? norm_again(*recipe).view({d_out.size(0), -1}) : saved[2];
+      if (context->saved_data["in_place"].toBool()) {
+        multiply_into(weight.grad(), d_out.t(), x, {.accumulate = true});
+        return {dx, {}, d_bias, {}};
+      }
       // Laid out as the weight is, so that nothing need be copied when the optimizer takes it.
       const bool turned = weight.stride(0) == 1 && weight.stride(1) != 1;
       dw = at::empty(turned ? weight.t().sizes() : weight.sizes(), weight.options().requires_grad(false));
@@ -74,13 +89,14 @@ struct Linear : torch::autograd::Function<Linear> {
         multiply_into(dw, d_out.t(), x);
       if (turned) dw = dw.t();
     }
-    return {dx, dw, d_bias};
+    return {dx, dw, d_bias, {}};
   }
 };
 
 at::Tensor apply(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, at::ScalarType type) {
   const auto given = bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt;
-  return Linear::apply(x.to(type).reshape({-1, x.size(-1)}), weight, given).view(with_last(x.sizes(), weight.size(0)));
+  const auto recipe = c10::GradMode::is_enabled() && type == x.scalar_type() ? norm_recipe(x) : std::nullopt;
+  return Linear::apply(x.to(type).reshape({-1, x.size(-1)}), weight, given, recipe).view(with_last(x.sizes(), weight.size(0)));
 }
 
 /// One row of float32 times W, each number of W read once.

@@ -36,5 +36,7 @@ struct NormRecipe {
 std::optional<NormRecipe> norm_recipe(const at::Tensor& x);
 /// x again, to the bit, in the shape of z; without a graph.
 at::Tensor norm_again(const NormRecipe& recipe);
+/// x with a graph to z, weight and bias, for second derivatives.
+at::Tensor norm_with_graph(const NormRecipe& recipe);
 
 }  // namespace aot

@@ -7,7 +7,7 @@
 namespace aot {
 
 /// x_i = (z_i - mean) rstd weight_i + bias_i with rstd = (mean (z - mean)^2 + epsilon)^-1/2; not centred: the same with mean 0, which is
-/// RMSNorm. Rows are contiguous, one after the other; float32 or bfloat16, all sums float32.
+/// RMSNorm. NaN where the variance overflows. Rows are contiguous, one after the other; float32 or bfloat16, all sums float32.
 struct NormParams {
   int64_t rows = 0, width = 0;
   bool centred = true;

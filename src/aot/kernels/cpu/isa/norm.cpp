@@ -48,7 +48,9 @@ AOT_INLINE Statistics statistics_of(const NormParams& p, const T* z) {
   });
   // Far from zero the first mean is off by the rounding of a large sum; what it leaves is small and summed exactly enough.
   if (p.centred) mean += sum(rest) * share;
-  return {mean, 1.0F / __builtin_sqrtf(sum(squares) * share + p.epsilon)};
+  const float variance = sum(squares) * share;
+  const float shown = variance - variance;  // NaN where the variance overflowed, so that no row turns into zeros unseen; else 0
+  return {mean, 1.0F / __builtin_sqrtf(variance + p.epsilon) + shown};
 }
 
 template <class T>
