@@ -15,6 +15,7 @@
 #include "aot/core/signals.h"
 #include "aot/eval/text.h"
 #include "aot/io/manifest.h"
+#include "aot/kernels/cpu/path.h"
 #include "aot/models/checkpoint.h"
 #include "tests/support/files.h"
 #include "tests/train/tiny.h"
