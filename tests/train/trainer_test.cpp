@@ -68,6 +68,40 @@ TEST(Trainer, LearnsToCount) {
   EXPECT_EQ(trainer.steps(), 60);
 }
 
+TEST(Trainer, LossesOnTheKernelsAreThoseOfThePlainFormForTwoHundredSteps) {
+  // Random tokens of a bigram source: something to learn, and nothing that is ever certain.
+  const at::Tensor next = at::randint(0, kTinyVocab, {kTinyVocab, 3}, make_generator(5), at::kLong);
+  const auto batch_of = [&](uint64_t step) {
+    at::Generator generator = make_generator(derive_seed(6, "batch", step));
+    const at::Tensor choices = at::randint(0, 3, {8, kTinyContext + 1}, generator, at::kLong);
+    at::Tensor tokens = at::randint(0, kTinyVocab, {8, kTinyContext + 1}, generator, at::kLong);
+    for (int64_t t = 1; t <= kTinyContext; ++t)
+      tokens.select(1, t).copy_(next.index_select(0, tokens.select(1, t - 1)).gather(1, choices.narrow(1, t, 1)).squeeze(1));
+    return Batch{tokens.narrow(1, 0, kTinyContext), tokens.narrow(1, 1, kTinyContext)};
+  };
+  LanguageOptions shape = tiny_model();
+  shape.rotary = true;
+  const LanguageModel fused_model(shape, 4), plain_model(shape, 4);
+  TrainOptions options = options_of(8, 1);
+  options.schedule = {.lr = 1e-3, .min_lr = 1e-4, .warmup = 20};
+  Trainer fused(fused_model, options, 1, 200), plain(plain_model, options, 1, 200);
+  Taps taps;  // a listener makes attention take the plain form
+  int64_t heard = 0;
+  taps.listen("layers.*.weights", [&heard](const std::string&, const at::Tensor& value) {
+    ++heard;
+    return value;
+  });
+  double first = 0, last = 0;
+  for (uint64_t step = 0; step < 200; ++step) {
+    const Batch batch = batch_of(step);
+    last = fused.step(batch.ids, batch.targets).loss;
+    ASSERT_NEAR(last, plain.step(batch.ids, batch.targets, {.taps = &taps}).loss, 1e-4) << "step " << step;
+    if (step == 0) first = last;
+  }
+  EXPECT_EQ(heard, 400);
+  EXPECT_LT(last, first - 0.2);
+}
+
 TEST(Trainer, TwoPassesOfHalfABatchEqualOneOfAll) {
   const LanguageModel whole_model(tiny_model(), 2), halves_model(tiny_model(), 2);
   Trainer whole(whole_model, options_of(8, 1), 1, 10), halves(halves_model, options_of(4, 2), 1, 10);
