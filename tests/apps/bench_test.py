@@ -26,11 +26,17 @@ class Bench(CommandTest):
         self.assertAlmostEqual(row["fraction"], row["gflops"] / row["ceiling_gflops"], places=9)
 
     def test_decode(self):
-        for dtype in ("float32", "bfloat16"):
+        for dtype, size in (("float32", 4), ("bfloat16", 2), ("int8", 1)):
             row = self.json_of("bench", "decode", *SMALL, "--dtype", dtype)
             self.check(row, "decode", 1)
             self.assertEqual((row["context"], row["dtype"]), (16, dtype))
-            self.assertEqual(row["state_bytes"], 2 * 16 * 32 * (4 if dtype == "float32" else 2))  # one cache is keys and values
+            scales = 2 * 16 * 2 * 4 if dtype == "int8" else 0  # one for each layer, token and head
+            self.assertEqual(row["state_bytes"], 2 * 16 * 32 * size + scales)  # one cache is keys and values
+            self.assertAlmostEqual(row["read_bytes"] / row["ms"] / 1e6, row["read_gb_per_s"], places=6)
+            self.assertAlmostEqual(row["fraction"], row["read_gb_per_s"] / row["ceiling_gb_per_s"], places=9)
+        compared = self.json_of("bench", "decode", *SMALL, "--compare")["compared"]
+        self.assertGreater(compared["two_caches_read_bytes"], row["read_bytes"])
+        self.assertGreater(compared["libtorch_one_cache_float32_ratio"], 0)
         self.check(self.json_of("bench", "decode", *SMALL, "--batch", "3", "--mixer", "mhsa", "--rotary"), "decode", 3)
 
     def test_shapes_that_cannot_be_are_refused(self):

@@ -12,8 +12,8 @@
 
 namespace aot {
 
-Caches::Caches(const LanguageOptions& model, int64_t batch, int64_t max_tokens, NumberFormat format)
-    : two_(model.mixer != "mssa"), batch_(batch), heads_(batch * model.heads) {
+Caches::Caches(const LanguageOptions& model, int64_t batch, int64_t max_tokens, NumberFormat format, bool two)
+    : subspaces_(model.mixer == "mssa"), two_(two || !subspaces_), batch_(batch), heads_(batch * model.heads) {
   const int64_t tokens = (max_tokens + kCachePanel - 1) / kCachePanel * kCachePanel;
   if (model.rotary) {
     const RotaryTable table(tokens, model.head_dim);
@@ -53,7 +53,7 @@ int64_t Caches::bytes_of_tokens(int64_t tokens) const {
 
 void Caches::fill_from(Taps& taps, int64_t index) {
   const std::string layer = str("layers.", index, ".");
-  if (!two_) {
+  if (subspaces_) {
     taps.listen(layer + "projections", [this, index](const std::string&, const at::Tensor& rows) {
       fill(index, rows, rows);
       return rows;
@@ -70,7 +70,7 @@ void Caches::fill_from(Taps& taps, int64_t index) {
 
 /// keys, values (B, K, n, P): tokens 0 .. n - 1.
 void Caches::fill(int64_t index, const at::Tensor& keys, const at::Tensor& values) {
-  const at::Tensor key = keys.to(at::kFloat), value = two_ ? values.to(at::kFloat) : key;
+  const at::Tensor key = keys.to(at::kFloat), value = subspaces_ ? key : values.to(at::kFloat);
   const CacheView& cache = layer(index);
   const int64_t heads = heads_ / batch_, tokens = key.size(2);
   const float* key_data = key.const_data_ptr<float>();

@@ -16,11 +16,11 @@ namespace aot {
 
 class Caches {
  public:
-  Caches(const LanguageOptions& model, int64_t batch, int64_t max_tokens, NumberFormat format);
+  /// `two`: also for subspaces, whose rows are keys and values at once.
+  Caches(const LanguageOptions& model, int64_t batch, int64_t max_tokens, NumberFormat format, bool two);
 
   [[nodiscard]] const CacheView& layer(int64_t index) const { return layers_[static_cast<size_t>(index)]; }
   [[nodiscard]] int64_t heads() const { return heads_; }  // of all sequences
-  [[nodiscard]] bool two() const { return two_; }
   [[nodiscard]] int64_t bytes() const;
   /// Bytes that a step reads when `tokens` are held.
   [[nodiscard]] int64_t bytes_of_tokens(int64_t tokens) const;
@@ -33,7 +33,7 @@ class Caches {
  private:
   void fill(int64_t index, const at::Tensor& keys, const at::Tensor& values);
 
-  bool two_;
+  bool subspaces_, two_;
   int64_t batch_, heads_;
   std::vector<CacheView> layers_;
   std::vector<at::Tensor> memory_;  // (B K, bytes of a head) and scales (B K, tokens)

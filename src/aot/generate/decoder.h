@@ -23,6 +23,7 @@ struct DecoderOptions {
   int64_t batch = 1;
   int64_t max_tokens = 0;                       // room of the caches; 0: the model's context
   NumberFormat format = NumberFormat::float32;  // of weights and caches
+  bool two_caches = false;                      // keys and values apart even where they are the same rows, to measure what one cache gains
   bool plain = false;                           // always the plain path, for comparisons
 };
 

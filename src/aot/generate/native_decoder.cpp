@@ -37,14 +37,15 @@ class NativePath : public DecodePath {
         shape_(model.options()),
         options_(options),
         weights_(model, options.format),
-        caches_(shape_, options.batch, options.max_tokens, options.format),
+        caches_(shape_, options.batch, options.max_tokens, options.format, options.two_caches),
+        value_offset_(shape_.mixer == "mssa" ? 0 : 2 * shape_.heads * shape_.head_dim),
         team_(threads_for(weights_.bytes())),
         parts_(caches_.heads() < kHeadsEnough ? (options.max_tokens + kPartTokens - 1) / kPartTokens : 1) {
     const int64_t inner = shape_.heads * shape_.head_dim, batch = options.batch;
     const auto rows = [&](int64_t count, int64_t stride) { return at::zeros({count, stride}, at::kFloat); };
     z_ = rows(batch, padded(shape_.width));
     x_ = rows(batch * team_.shares(), padded(shape_.width));
-    projected_ = rows(batch, padded((caches_.two() ? 3 : 1) * inner));
+    projected_ = rows(batch, padded(value_offset_ + inner));
     heads_ = rows(batch, padded(inner));
     if (shape_.block == BlockKind::gpt2) inner_ = rows(batch, padded(4 * shape_.width));
     logits_ = rows(batch, padded(shape_.vocab_size));
@@ -159,16 +160,13 @@ class NativePath : public DecodePath {
 
   /// One part of the tokens of one head of one sequence; who reads the newest token stores it first.
   void attend_head(const Team::Member& member, int64_t layer, int64_t head, int64_t part, int64_t parts) {
-    const int64_t dim = shape_.head_dim, inner = shape_.heads * dim;
+    const int64_t dim = shape_.head_dim;
     const int64_t row = head / shape_.heads, k = head % shape_.heads;
     const float* query = projected_.const_data_ptr<float>() + row * projected_.size(1) + k * dim;
     float* scratch = scratch_.mutable_data_ptr<float>() + member.index() * scratch_.size(1);
     const CacheView& cache = caches_.layer(layer);
     const bool newest = part == parts - 1;
-    if (newest && caches_.two())
-      decode_append(cache, head, held_ - 1, query + inner, query + 2 * inner, scratch);
-    else if (newest)
-      decode_append(cache, head, held_ - 1, query, query, scratch);
+    if (newest) decode_append(cache, head, held_ - 1, query + value_offset_ / 2, query + value_offset_, scratch);
 
     float* out = heads_.mutable_data_ptr<float>() + row * heads_.size(1) + k * dim;
     AttendParams params{.cache = cache,
@@ -197,6 +195,7 @@ class NativePath : public DecodePath {
   DecoderOptions options_;
   PackedModel weights_;
   Caches caches_;
+  int64_t value_offset_;  // of a projected row: queries, keys and values lie so far apart, or are the same
   Team team_;
   int64_t parts_;  // most parts of a head
   int64_t held_ = 0;

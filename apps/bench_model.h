@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the benchmarks of whole models share: their flags, their rows.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "aot/io/json.h"
+#include "aot/models/language.h"
+#include "apps/command.h"
+
+namespace aot {
+
+struct BenchFlags {
+  LanguageOptions model = {
+      .width = 384, .layers = 6, .heads = 6, .context = 256, .vocab_size = 1000, .position = Position::learned, .rotary = false};
+  int64_t batch = 8;
+  std::string dtype = "float32";
+  std::string mask = "causal";  // step
+  double seconds = 3;
+  bool compare = false;  // decode: also other ways to keep and read the caches
+};
+
+/// The flags that all benchmarks of models have.
+void describe(Fields& fields, BenchFlags& flags);
+
+struct Repeats {
+  double median_ms = 0, min_ms = 0, p99_ms = 0;
+  int64_t repeats = 0;
+};
+
+/// Runs `once` `warm` times unmeasured, then for `seconds` and at least `least` times.
+Repeats timed(const std::function<void()>& once, double seconds, int64_t warm, size_t least);
+
+/// The part that all rows share. `base` is the peak of resident memory before the model was made.
+Json bench_row(const char* what, const BenchFlags& flags, const Repeats& times, int64_t base);
+void print_bench_row(const Json& row, const GeneralOptions& general);
+
+/// aot bench decode, and the flags of its own.
+void describe_decode(Fields& fields, BenchFlags& flags);
+void run_decode(const BenchFlags& flags, const GeneralOptions& general);
+
+}  // namespace aot
