@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/ops/matmul.h"
 
-#include <ATen/ops/empty.h>
-
 #include "aot/kernels/cpu/linear.h"
 #include "aot/ops/tasks.h"
 
@@ -47,8 +45,8 @@ void multiply_into(const at::Tensor& out, const at::Tensor& left, const at::Tens
   params.accumulate = options.accumulate;
   if (options.bias.defined()) params.bias = options.bias.const_data_ptr<float>();
 
-  const at::Tensor memory = at::empty({matmul_packed(params)}, at::kFloat);  // aligned to 64 bytes, as all of LibTorch's
-  auto* packed = memory.mutable_data_ptr<float>();
+  thread_local Scratch panels;
+  float* packed = panels.of(matmul_packed(params));
   const int64_t scratch_floats = matmul_scratch(params);
   for (int64_t step = 0; step < matmul_steps(params); ++step) {
     run_tasks(matmul_pack_tasks(params, step), 0, [&](int64_t task, float*) { matmul_pack(params, step, task, task + 1, packed); });

@@ -14,27 +14,23 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 
-class Scratch {
- public:
-  float* of(int64_t floats) {
-    if (floats > floats_) {
-      const size_t bytes = (static_cast<size_t>(floats) * sizeof(float) + kAlignment - 1) / kAlignment * kAlignment;
-      memory_.reset(static_cast<float*>(std::aligned_alloc(kAlignment, bytes)));
-      if (memory_ == nullptr) throw std::bad_alloc();
-      floats_ = floats;
-    }
-    return memory_.get();
-  }
-
- private:
-  struct Free {
-    void operator()(float* memory) const { std::free(memory); }
-  };
-  std::unique_ptr<float, Free> memory_;
-  int64_t floats_ = 0;
-};
-
 }  // namespace
+
+float* Scratch::of(int64_t floats) {
+  if (floats > floats_) {
+    const size_t bytes = (static_cast<size_t>(floats) * sizeof(float) + kAlignment - 1) / kAlignment * kAlignment;
+    memory_.reset();
+    floats_ = 0;
+    memory_.reset(static_cast<float*>(std::aligned_alloc(kAlignment, bytes)));
+    if (memory_ == nullptr) throw std::bad_alloc();
+    floats_ = floats;
+  }
+  return memory_.get();
+}
+
+void Scratch::Free::operator()(float* memory) const {
+  std::free(memory);
+}
 
 void run_tasks(int64_t count, int64_t scratch_floats, const std::function<void(int64_t task, float* scratch)>& body) {
   thread_local Scratch scratch;

@@ -28,6 +28,14 @@ AOT_INLINE void transpose_lines(const uint16_t* from, int64_t line, float* to) {
   transpose_16x16(wide, 16, to);
 }
 
+// Pieces of rows that lie far apart are not foreseen by the processor: they are asked for this many rows ahead.
+constexpr int64_t kRowsAhead = 16;
+
+template <class Number>
+AOT_INLINE void prefetch_piece(const Number* from, int64_t count) {
+  for (int64_t c = 0; c < count; c += 64 / static_cast<int64_t>(sizeof(Number))) __builtin_prefetch(from + c);
+}
+
 /// `count` lines that lie `line` apart, their elements `step` apart.
 template <class Number>
 inline void pack_lines(const Number* from, int64_t line, int64_t step, int64_t count, int64_t depth, float* to) {
@@ -35,6 +43,7 @@ inline void pack_lines(const Number* from, int64_t line, int64_t step, int64_t c
     // Elements of neighbouring lines are neighbours: long pieces are read, one for each k.
     const int64_t whole = count / kPanel * kPanel;
     for (int64_t k = 0; k < depth; ++k, from += step, to += kPanel) {
+      if (k + kRowsAhead < depth) prefetch_piece(from + kRowsAhead * step, count);
       for (int64_t c = 0; c < whole; c += kPanel)
         for (int64_t i = 0; i < kPanel; i += kLanes) store(to + c * depth + i, load(from + c + i));
       for (int64_t i = 0; whole < count && i < kPanel; i += kLanes)
@@ -57,13 +66,18 @@ inline void pack_lines(const Number* from, int64_t line, int64_t step, int64_t c
 inline void pack_pairs(const uint16_t* from, int64_t line, int64_t step, int64_t count, int64_t depth, uint16_t* to) {
   const int64_t padded = round_up(depth, 2);
   if (line == 1) {
-    for (int64_t k = 0; k < depth; k += 2, from += 2 * step, to += 2 * kPanel)
+    for (int64_t k = 0; k < depth; k += 2, from += 2 * step, to += 2 * kPanel) {
+      if (k + kRowsAhead + 1 < depth) {
+        prefetch_piece(from + kRowsAhead * step, count);
+        prefetch_piece(from + (kRowsAhead + 1) * step, count);
+      }
       for (int64_t c = 0; c < count; c += kPanel) {
         const __mmask16 mask = first_lanes(count - c);
         const __m512i even = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from + c));
         const __m512i odd = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(k + 1 < depth ? mask : 0, from + step + c));
         _mm512_storeu_si512(to + c * padded, _mm512_or_si512(even, _mm512_slli_epi32(odd, 16)));
       }
+    }
     return;
   }
   for (; count > 0; count -= kPanel, from += kPanel * line, to += kPanel * padded) {
