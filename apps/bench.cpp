@@ -82,6 +82,8 @@ void add_bench(Subcommand& command) {
   add("decode", "one token of each sequence with a full context", "  aot bench decode --tokens 1024 --vocab 50304 --compare --json\n", 1,
       run_decode, describe_decode);
   add_bench_attention(command.app, command.general);
+  add_bench_linear(command.app, command.general);
+  add_bench_head(command.app, command.general);
 }
 
 }  // namespace aot

@@ -13,10 +13,14 @@
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
+#include <torch/version.h>
 
+#include "aot/core/device.h"
 #include "aot/core/log.h"
 #include "aot/core/machine.h"
 #include "aot/kernels/cpu/ceilings.h"
+#include "aot/kernels/cpu/path.h"
+#include "apps/command.h"
 
 namespace aot {
 namespace {
@@ -74,10 +78,11 @@ struct Round {
   double difference = 0;   // of those halves
 };
 
-/// The best of a few: work(round) on all threads, in units per second.
+/// The best of several over some time: work() on all threads, in units per second. Threads that have just begun may share a processor.
 double best_rate(const std::function<double()>& work) {
   double best = 0;
-  for (int i = 0; i < 6; ++i) {
+  const auto begin = Clock::now();
+  for (int i = 0; i < 6 || ms_since(begin) < 150; ++i) {
     const auto start = Clock::now();
     const double done = work();
     best = std::max(best, done / ms_since(start) * 1e3);
@@ -185,6 +190,51 @@ double measured_read_rate(int64_t bytes) {
            return static_cast<double>(passes * threads * part * 4);
          }) /
          1e9;
+}
+
+void compare(const Comparison& c, const Ceilings& ceilings, double seconds, bool json) {
+  const Turns turns = take_turns({c.ours, c.theirs}, seconds);
+  const bool dots = c.dtype == "bfloat16" && cpu_path() == CpuPath::avx512_bf16;
+  const double ceiling = dots ? ceilings.bfloat16_dot_gflops : ceilings.multiply_add_gflops;
+  const Times &ours = turns.ways[0], &theirs = turns.ways[1];
+  const double gflops = c.flop / ours.median_ms / 1e6, their_gflops = c.flop / theirs.median_ms / 1e6;
+  const double ratio = theirs.median_ms / ours.median_ms;
+  if (json) {
+    print(dump_json({{"peer", "aot"},
+                     {"what", c.what},
+                     {"ms", ours.median_ms},
+                     {"min_ms", ours.min_ms},
+                     {"spread", ours.spread},
+                     {"libtorch_ms", theirs.median_ms},
+                     {"libtorch_min_ms", theirs.min_ms},
+                     {"ratio", ratio},
+                     {"self_difference", turns.self_difference},
+                     {"kept", turns.kept},
+                     {"rejected", turns.rejected},
+                     {"repeats", turns.kept * turns.repetitions[0]},
+                     {"threads", thread_count()},
+                     {"torch", TORCH_VERSION},
+                     {"dtype", c.dtype},
+                     {"path", name_of(cpu_path())},
+                     {"shape", c.shape},
+                     {"gflops", gflops},
+                     {"libtorch_gflops", their_gflops},
+                     {"ceiling_gflops", ceiling},
+                     {"fraction", gflops / ceiling},
+                     {"libtorch_fraction", their_gflops / ceiling},
+                     {"ceilings", ceilings.json()},
+                     {"error", c.error},
+                     {"libtorch_error", c.their_error},
+                     {"rss_mb", std::round(static_cast<double>(peak_resident_bytes()) / (1 << 20))},
+                     {"cpu", cpu_name()}}) +
+          "\n");
+    return;
+  }
+  print(
+      fmt::format("{:<26} {:9.3f} ms, {:.2f} times as fast as LibTorch ({:.3f} ms); {:.0f} GFLOP/s, {:.0f} % of {:.0f}; "
+                  "error {:.1e} (LibTorch {:.1e}); noise {:.1f} %\n",
+                  c.what + ":", ours.median_ms, ratio, theirs.median_ms, gflops, 100 * gflops / ceiling, ceiling, c.error, c.their_error,
+                  100 * turns.self_difference));
 }
 
 std::string cpu_name() {

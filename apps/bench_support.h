@@ -43,6 +43,18 @@ Ceilings measured_ceilings();
 /// GB/s at which all threads together read `bytes`, each its own part, again and again.
 double measured_read_rate(int64_t bytes);
 
+/// One thing done by our way and by LibTorch's, on the same tensors.
+struct Comparison {
+  std::string what, dtype;
+  Json shape;
+  double flop = 0;
+  std::function<void()> ours, theirs;
+  double error = 0, their_error = 0;  // against float64, on a sample
+};
+
+/// Times both in turns and prints the row: JSON, or a line for people. The share is of what the products of `dtype` run on.
+void compare(const Comparison& comparison, const Ceilings& ceilings, double seconds, bool json);
+
 /// The processor's name, or "unknown".
 std::string cpu_name();
 

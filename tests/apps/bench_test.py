@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`aot bench`: rows with the keys that comparisons read, whatever the machine's speed."""
+import json
 import unittest
 
 from command import CommandTest
@@ -38,6 +39,28 @@ class Bench(CommandTest):
         self.assertGreater(compared["two_caches_read_bytes"], row["read_bytes"])
         self.assertGreater(compared["libtorch_one_cache_float32_ratio"], 0)
         self.check(self.json_of("bench", "decode", *SMALL, "--batch", "3", "--mixer", "mhsa", "--rotary"), "decode", 3)
+
+    def compared(self, *arguments):
+        out, _ = self.run_aot("bench", *arguments, "--seconds", "0.02", "--threads", "1", "--json")
+        rows = [json.loads(line) for line in out.splitlines()]
+        for row in rows:
+            self.assertAlmostEqual(row["ratio"], row["libtorch_ms"] / row["ms"], places=9)
+            self.assertAlmostEqual(row["fraction"], row["gflops"] / row["ceiling_gflops"], places=9)
+            self.assertGreaterEqual(row["kept"] + row["rejected"], 5)
+            self.assertLess(row["error"], 1e-5 if row["dtype"] == "float32" else 2e-2)
+        return rows
+
+    def test_linear(self):
+        for dtype in ("float32", "bfloat16"):
+            rows = self.compared("linear", "--rows", "33", "--inputs", "40", "--outputs", "50", "--dtype", dtype)
+            self.assertEqual([row["what"] for row in rows], ["Y = X W^T", "dX = dY W", "dW = dY^T X", "layer forward+backward"])
+            for row, products in zip(rows, (1, 1, 1, 3)):
+                self.assertAlmostEqual(row["gflops"] * row["ms"] * 1e6, products * 2 * 33 * 40 * 50, delta=1)
+
+    def test_head(self):
+        rows = self.compared("head", "--rows", "33", "--width", "24", "--vocab", "50")
+        self.assertEqual([row["what"] for row in rows], ["loss and gradients", "loss"])
+        self.assertAlmostEqual(rows[0]["gflops"] * rows[0]["ms"] * 1e6, 6 * 33 * 24 * 50, delta=1)
 
     def test_shapes_that_cannot_be_are_refused(self):
         self.assertIn("100 is not divisible by 3", self.error_of("bench", "step", "--width", "100", "--heads", "3", code=2))
