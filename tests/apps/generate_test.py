@@ -69,6 +69,11 @@ class GenerateAndEval(CommandTest):
         for flags in (["--temperature", "0"], ["--top-k", "1"], ["--top-p", "0.000001"], ["--min-p", "1"]):
             self.assertEqual(self.generate("--prompt", "the", "--tokens", "50", "--seed", "9", *flags)[0]["ids"], wanted)
 
+    def test_smaller_numbers_continue_a_well_known_text_alike(self):
+        texts = {self.generate("--prompt", "the cat", "--tokens", "30", "--greedy", "--dtype", dtype)[0]["text"]
+                 for dtype in ("float32", "bfloat16", "int8")}
+        self.assertEqual(len(texts), 1)
+
     def test_stop_strings_end_the_text(self):
         free = self.generate("--prompt", "the", "--tokens", "60", "--greedy", "--seed", "1")[0]["text"]
         stop = free[10:14]
@@ -89,6 +94,7 @@ class GenerateAndEval(CommandTest):
         self.assertTrue(all(place["logprob"] <= 0 and len(place["best"]) == 3 for place in places))
 
     def test_bad_requests_are_refused(self):
+        self.assertIn("int8", self.error_of("generate", "--model", self.model, "--dtype", "int4", code=2))
         for words, code, *arguments in (
             ("--model", 2),
             ("no such file", 3, "--model", "/nowhere"),
