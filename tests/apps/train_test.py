@@ -203,6 +203,17 @@ class Record(Case):
         self.assertNotIn("the path", result.stderr)
 
 
+class Memory(Case):
+    def test_resident_memory_does_not_grow_over_500_steps(self):
+        out = self.path("long")
+        done = run("train", "--data", self.path("text"), "--tokenizer", "byte", "--out", out, *MODEL, *GENERAL, "--steps", "500", "--batch", "4",
+                   "--log-every", "1", "--eval-every", "0", "--save-every", "0")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(os.path.join(out, "metrics.jsonl"), encoding="utf-8") as file:
+            peaks = {row["step"]: row["memory_bytes"] for row in map(json.loads, file) if "memory_bytes" in row}
+        self.assertLessEqual(peaks[499] - peaks[50], 2 << 20)  # a leak of 5 kB a step shows
+
+
 class Damage(Case):
     def broken_run(self, name, damage):
         out = self.path(name)
