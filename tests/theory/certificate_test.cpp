@@ -172,6 +172,11 @@ TEST(Predictor, HasNoEndWithoutNoiseOrStrangers) {
   EXPECT_EQ(predict_layers({.layer = {.tau = 0.9999}}).kind, Prediction::Kind::outside);
 }
 
+TEST(Predictor, HoldsForStepsThatAreNone) {
+  EXPECT_EQ(predict_layers({.layer = {.eta = 1e-300}}).kind, Prediction::Kind::endless);
+  EXPECT_THROW((void)certify({.layer = {.eta = 1, .form = LayerForm::convex}}, 1), UsageError);
+}
+
 TEST(Predictor, TheTotalGainDoesNotDependOnTheStep) {
   for (const double eta : {0.01, 0.05, 0.5}) {
     const Prediction prediction = predict_layers({.layer = {.eta = eta, .tau = 0.8}});

@@ -106,6 +106,8 @@ LayerVerdict judge_layer(LayerRecord record, double gamma) {
 }
 
 Certificate certify(const DenoiseOptions& o, uint64_t seed) {
+  if (o.layer.form == LayerForm::convex && o.layer.eta >= 1)
+    throw UsageError(fmt::format("--eta {:g}: the convex form (1 - eta) z + eta Y needs a step below 1", o.layer.eta));
   TokenSample sample = sample_tokens(o.tokens, seed);
   Certificate out;
   out.seed = seed;

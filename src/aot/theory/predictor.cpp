@@ -6,6 +6,11 @@
 #include <limits>
 
 namespace aot {
+namespace {
+
+constexpr double kMostLayers = 1e15;
+
+}  // namespace
 
 double least_dimension(int64_t tokens) {
   return 32.0 / 9 * std::log(static_cast<double>(tokens));
@@ -47,7 +52,9 @@ Prediction predict_layers(const DenoiseOptions& o) {
       if (out.kind == Prediction::Kind::endless) out.kind = Prediction::Kind::outside;
       continue;
     }
-    const int64_t layers = first > critical ? 0 : 1 + static_cast<int64_t>(std::floor(std::log(critical / first) / log_gain));
+    const double count = first > critical ? 0 : 1 + std::floor(std::log(critical / first) / log_gain);
+    if (!(count < kMostLayers)) continue;  // a step too small to matter
+    const auto layers = static_cast<int64_t>(count);
     if (out.kind == Prediction::Kind::ends && *out.layers <= layers) continue;
     out.kind = Prediction::Kind::ends;
     out.layers = layers;
