@@ -26,7 +26,7 @@ namespace aot {
 namespace {
 
 constexpr size_t kLeastRounds = 5;
-constexpr size_t kMostRounds = 60;
+constexpr double kPatience = 4;       // times the time asked for, until enough rounds were quiet
 constexpr double kLeastShare = 0.96;  // of its processor that a thread must get
 constexpr double kMostDifference = 0.05;
 
@@ -135,7 +135,11 @@ Turns take_turns(const std::vector<std::function<void()>>& ways, double seconds)
   }
   std::vector<Round> kept, others;
   const auto start = Clock::now();
-  while (kept.size() + others.size() < kMostRounds && (kept.size() < kLeastRounds || ms_since(start) < 1e3 * seconds)) {
+  const auto go_on = [&] {
+    if (kept.size() + others.size() < kLeastRounds) return true;
+    return ms_since(start) < 1e3 * seconds * (kept.size() < kLeastRounds ? kPatience : 1);
+  };
+  while (go_on()) {
     const bool quiet = machine_is_quiet();
     Round round{.ms = {ms_of(ways[0], turns.repetitions[0])}};
     for (size_t i = 1; i < ways.size(); ++i) round.ms.push_back(ms_of(ways[i], turns.repetitions[i]));

@@ -26,9 +26,9 @@ struct Turns {
   std::vector<int64_t> repetitions;  // calls of a way behind one number
 };
 
-/// Times `ways` in turns: a round is the first way, each other, the first again. At least five rounds, for about `seconds` in all. A round
-/// counts only if every thread had its processor to itself just before it and its two halves agree within 5 %; when too few do, the log
-/// says so and the best of the others count too.
+/// Times `ways` in turns: a round is the first way, each other, the first again. At least five rounds, for about `seconds` in all, or four
+/// times as long while too few count. A round counts only if every thread had its processor to itself just before it and its two halves
+/// agree within 5 %; when too few do, the log says so and the best of the others count too.
 Turns take_turns(const std::vector<std::function<void()>>& ways, double seconds);
 
 /// What this machine's threads reach together, measured now (about half a second).
