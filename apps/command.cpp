@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "aot/core/text.h"
 #include "aot/io/error.h"
 #include "aot/io/toml.h"
 
@@ -86,12 +87,6 @@ std::string suggestion(const std::string& given, const std::vector<std::string>&
   return near.empty() ? "" : ", did you mean '" + near + "'?";
 }
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string out;
-  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
-  return out;
-}
-
 }  // namespace
 
 void describe(Fields& fields, GeneralOptions& options) {
@@ -111,7 +106,7 @@ void resolve(Fields& fields, const std::string& config_path) {
 }
 
 void print(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
     throw FileError("stdout", "", str("write error: ", std::strerror(errno)), "", ExitCode::io);
 }
 

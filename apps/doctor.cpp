@@ -2,11 +2,11 @@
 #include <filesystem>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "aot/core/device.h"
 #include "aot/core/log.h"
 #include "aot/core/machine.h"
+#include "aot/core/text.h"
 #include "aot/io/error.h"
 #include "aot/io/json.h"
 #include "apps/command.h"
@@ -14,8 +14,8 @@
 namespace aot {
 namespace {
 
-std::string joined(const std::vector<std::string>& words) {
-  return words.empty() ? "none" : fmt::format("{}", fmt::join(words, ", "));
+std::string listed(const std::vector<std::string>& words) {
+  return words.empty() ? "none" : joined(words);
 }
 
 std::string text_for_people(const Json& facts, const Machine& machine, const std::vector<std::string>& runtimes) {
@@ -25,11 +25,11 @@ std::string text_for_people(const Json& facts, const Machine& machine, const std
   row("LibTorch", facts["libtorch"]);
   row("compiler", facts["compiler"]);
   row("processor", machine.cpu);
-  row("features", joined(machine.features));
+  row("features", listed(machine.features));
   row("LibTorch kernels", facts["kernels"]);
   row("threads", fmt::format("{} of {} processors", facts["threads"].get<int64_t>(), machine.processors));
   row("matrix product", fmt::format("{:.0f} GFLOP/s in float32", facts["matmul_gflops"].get<double>()));
-  row("OpenMP runtimes", joined(runtimes));
+  row("OpenMP runtimes", listed(runtimes));
   row("device", facts["device"]);
   row("memory", fmt::format("{} available of {}", bytes_text(machine.available_memory_bytes), bytes_text(machine.memory_bytes)));
   row("disk here", bytes_text(facts["free_disk_bytes"].get<double>()) + " free");
@@ -61,7 +61,7 @@ void run(const GeneralOptions& general) {
                       {"free_disk_bytes", ignored ? 0 : static_cast<int64_t>(space.available)}};
   print(general.json ? dump_json(facts) + "\n" : text_for_people(facts, machine, runtimes));
   if (runtimes.size() > 1)
-    throw Error(ExitCode::failed, str(runtimes.size(), " OpenMP runtimes are mapped into one process: ", joined(runtimes)),
+    throw Error(ExitCode::failed, str(runtimes.size(), " OpenMP runtimes are mapped into one process: ", listed(runtimes)),
                 "their threads fight; link only LibTorch's and clear LD_PRELOAD");
 }
 

@@ -110,7 +110,7 @@ void run_text(const EvalFlags& flags, const GeneralOptions& general) {
   const auto model = load_model(checkpoint);
   model->to(parse_device(general.device), at::kFloat);
   const auto data = open_data(flags, checkpoint, model->options().vocab_size);
-  const TextScore score = score_text(*model, data->source, data->tokenizer.get(), flags.stride, true);
+  const TextScore score = score_text(*model, data->source, data->tokenizer.get(), flags.stride, true).value();
 
   if (general.json) {
     const Json json = {{"task", "text"},

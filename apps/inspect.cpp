@@ -24,8 +24,8 @@ struct InspectOptions {
 void describe(Fields& fields, InspectOptions& options) {
   fields.heading("What to inspect");
   fields.add("preset", options.preset, "a named model; `aot inspect --preset list` names them").metavar("NAME");
-  fields.add("batch", options.batch, "sequences in the memory estimate").min(1).max(1 << 20);
-  fields.add("tokens", options.tokens, "tokens a sequence in the memory estimate; 0: the context").min(0).max(1 << 24);
+  fields.add("batch", options.batch, "sequences in the memory estimate").min(1).max(1 << 16);
+  fields.add("tokens", options.tokens, "tokens a sequence in the memory estimate; 0: the context").min(0).max(1 << 20);
 }
 
 Json as_json(const ModelSummary& summary, const LanguageModel& model) {

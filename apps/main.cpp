@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <malloc.h>
 
+#include <csignal>
 #include <cstdio>
 #include <deque>
+#include <filesystem>
 #include <new>
 #include <string_view>
 
@@ -33,6 +35,16 @@ int fail(const c10::Error& error) {
   // LibTorch's CPU allocator throws its general error type.
   const bool memory = dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr || problem.find("allocate memory") != std::string::npos;
   return memory ? fail(ExitCode::io, "out of memory: " + problem) : fail(ExitCode::failed, problem);
+}
+
+/// What the name itself makes impossible is a bad file; the rest is the machine's.
+int fail(const std::filesystem::filesystem_error& error) {
+  const std::error_code& reason = error.code();
+  const bool bad_name = reason == std::errc::no_such_file_or_directory || reason == std::errc::not_a_directory ||
+                        reason == std::errc::is_a_directory || reason == std::errc::filename_too_long ||
+                        reason == std::errc::too_many_symbolic_link_levels;
+  const FileError shown(error.path1().string(), "", reason.message(), "", bad_name ? ExitCode::bad_file : ExitCode::io);
+  return fail(shown.code, shown.what());
 }
 
 void run(int argc, char** argv) {
@@ -86,6 +98,7 @@ int main(int argc, char** argv) {
   // LibTorch's blocks above 32 MB go back to the kernel at each free otherwise, and every step pays for fresh pages again.
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, 2147483647);
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is a write error; a log that nobody reads ends no training
   try {
     aot::run(argc, argv);
     aot::print("");  // what help left in the buffer
@@ -94,6 +107,8 @@ int main(int argc, char** argv) {
   } catch (const aot::Error& error) {
     return aot::fail(error.code, error.what());
   } catch (const c10::Error& error) {
+    return aot::fail(error);
+  } catch (const std::filesystem::filesystem_error& error) {
     return aot::fail(error);
   } catch (const std::bad_alloc&) {
     return aot::fail(ExitCode::io, "out of memory");

@@ -18,7 +18,7 @@ MixerPtr example(const MixerEntry& entry, bool causal) {
   at::Generator without_storage;
   MixerOptions options = kExample;
   options.causal = causal;
-  return entry.make(options, without_storage);
+  return make_mixer(entry.name, options, without_storage);
 }
 
 /// What the mixer can do when it is built for causal use or for bidirectional use, by name.

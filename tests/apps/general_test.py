@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What holds for every subcommand: help, general flags, usage errors."""
+import os
 import re
 import subprocess
 import unittest
@@ -86,6 +87,20 @@ class Doctor(CommandTest):
         self.assertGreater(facts["matmul_gflops"], 0)
         self.assertGreater(facts["memory_bytes"], facts["available_memory_bytes"])
         self.assertIn("GFLOP/s", self.run_aot("doctor")[0])
+
+
+class GoneReaders(CommandTest):
+    def test_a_closed_stdout_is_a_write_error(self):
+        for arguments in (["mixers", "list"], ["--help"]):
+            reader, writer = os.pipe()
+            os.close(reader)
+            done = subprocess.run([COMMAND, *arguments], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+            os.close(writer)
+            self.assertEqual(done.returncode, 4)
+            self.assertRegex(done.stderr, r"\Aaot: error: stdout: write error[^\n]*\n\Z")
+
+    def test_a_name_that_cannot_be_is_a_bad_file(self):
+        self.assertIn("too long", self.error_of("generate", "--model", "x" * 300, "--prompt", "a", code=3))
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ TEST(ScoreText, DisjointWindowsByHand) {
   const double squares = std::pow(sums[0] - 8 * loss, 2) + std::pow(sums[1] - 8 * loss, 2) + std::pow(sums[2] - 4 * loss, 2);
 
   const test::ByteTokenizer tokenizer;
-  const TextScore score = score_text(model, source_of(tokens), &tokenizer);
+  const TextScore score = *score_text(model, source_of(tokens), &tokenizer);
   EXPECT_EQ(score.protocol, "windows");
   EXPECT_EQ(score.tokens, 20);
   EXPECT_EQ(score.windows, 3);
@@ -67,7 +67,7 @@ TEST(ScoreText, AStrideScoresTheNewPartWithTheOldAsContext) {
   const auto tokens = random_tokens(22);
   double sum = 0;
   for (int64_t t = 1; t <= 21; ++t) sum += loss_at(model, tokens, t <= 8 ? 0 : (t - 8 + 2) / 3 * 3, t);
-  const TextScore score = score_text(model, source_of(tokens), nullptr, 3);
+  const TextScore score = *score_text(model, source_of(tokens), nullptr, 3);
   EXPECT_EQ(score.protocol, "strided");
   EXPECT_EQ(score.tokens, 21);
   EXPECT_NEAR(score.loss, sum / 21, 1e-5);
@@ -84,10 +84,10 @@ TEST(ScoreText, ManyWindowsInBatchesEqualOneByOne) {
     const std::vector<int32_t> alone(tokens.begin() + w.first, tokens.begin() + w.first + w.length + 1);
     double sum = 0;
     for (int64_t t = 1; t <= w.length; ++t) sum += loss_at(model, tokens, w.first, w.first + t);
-    EXPECT_NEAR(score_text(model, source_of(alone), nullptr).loss, sum / static_cast<double>(w.length), 1e-5);
+    EXPECT_NEAR(score_text(model, source_of(alone), nullptr)->loss, sum / static_cast<double>(w.length), 1e-5);
     mean.add(sum, w.length);
   }
-  const TextScore score = score_text(model, source_of(tokens), nullptr);
+  const TextScore score = *score_text(model, source_of(tokens), nullptr);
   EXPECT_EQ(score.windows, windows);
   EXPECT_EQ(score.tokens, static_cast<int64_t>(tokens.size()) - 1);
   EXPECT_NEAR(score.loss, mean.mean(), 5 * *mean.standard_error());
@@ -98,7 +98,7 @@ TEST(ScoreText, AModelThatKnowsNothingScoresLogV) {
   const c10::NoGradGuard guard;
   for (const Parameter& parameter : model.parameters())
     if (parameter.name == "embedding") parameter.value.detach().zero_();
-  const TextScore score = score_text(model, source_of(random_tokens(100)), nullptr);
+  const TextScore score = *score_text(model, source_of(random_tokens(100)), nullptr);
   EXPECT_NEAR(score.loss, std::log(256.0), 1e-6);
   EXPECT_NEAR(*score.standard_error, 0, 1e-6);
   EXPECT_NEAR(score.perplexity, 256, 1e-3);
@@ -106,7 +106,7 @@ TEST(ScoreText, AModelThatKnowsNothingScoresLogV) {
 
 TEST(ScoreText, OneShortWindowHasNoStandardError) {
   const LanguageModel model = small_model();
-  const TextScore score = score_text(model, source_of(random_tokens(2)), nullptr);
+  const TextScore score = *score_text(model, source_of(random_tokens(2)), nullptr);
   EXPECT_EQ(score.tokens, 1);
   EXPECT_FALSE(score.standard_error.has_value());
 }

@@ -27,11 +27,9 @@ namespace fs = std::filesystem;
 TrainState state_at(int64_t step) {
   return {.run = "0123456789abcdef",
           .step = step,
-          .seed = 42,
           .horizon = 100,
           .tokens = 64 * step,
           .seconds = 0.25,
-          .next_dropout = 2 * step,
           .next_data = step,
           .evaluated = step,
           .best = BestLoss{3, 2.5},
@@ -218,8 +216,8 @@ TEST_F(Checkpoints, EveryMemberOfTheStateIsNeeded) {
     }
   }
   EXPECT_GT(members, 12);
-  const std::vector<std::pair<std::string, Json>> wrong = {{"step", -1},   {"step", 1.5}, {"step", "3"},
-                                                           {"tokens", -5}, {"random", 3}, {"run", 7}};
+  const std::vector<std::pair<std::string, Json>> wrong = {{"step", -1},   {"step", 1.5},  {"step", "3"},
+                                                           {"tokens", -5}, {"machine", 3}, {"run", 7}};
   for (const auto& [key, value] : wrong) {
     Json changed = whole;
     changed[key] = value;

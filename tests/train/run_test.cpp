@@ -104,7 +104,7 @@ TEST_F(Runs, EndWithResultsAndTheCheckpointsAskedFor) {
   ASSERT_TRUE(summary.val_loss && summary.best && summary.loss);
   EXPECT_EQ(summary.val_windows, (400 - 1 + kTinyContext - 1) / kTinyContext);
   const TextDataset data = open_text_dataset(folder_.path("data"), "", kTinyVocab);
-  EXPECT_EQ(*summary.val_loss, score_text(*load_model(summary.checkpoint), source_of(*data.val), nullptr).loss);
+  EXPECT_EQ(*summary.val_loss, score_text(*load_model(summary.checkpoint), source_of(*data.val), nullptr)->loss);
   EXPECT_LT(*summary.val_loss, 2.39);  // log 11, where an untrained model stands
   EXPECT_EQ(summary.best->step, 20);
   EXPECT_EQ(checkpoints("run"), (std::vector<std::string>{"best", "last", checkpoint_name(15), checkpoint_name(20)}));
@@ -178,6 +178,27 @@ TEST_F(Runs, AnEvaluationThatASignalPutOffIsMadeUp) {
   EXPECT_EQ(rows_of("run"), rows_of("whole"));
   EXPECT_EQ(digest("run", 20), digest("whole", 20));
   EXPECT_EQ(checkpoints("run"), checkpoints("whole"));
+}
+
+TEST_F(Runs, StoppedInTheirLastValidationAreFinishedByAResume) {
+  RunRequest stopped = request("run");
+  stopped.on_row = [](const std::string& line) {
+    if (line.find("{\"step\":20,\"val_loss\"") == 0) std::raise(SIGINT);
+  };
+  catch_stop_signals();
+  const RunSummary half = train(std::move(stopped));
+  forget_stop_signal();
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
+  EXPECT_EQ(half.step, 20);
+  EXPECT_FALSE(half.finished);
+  EXPECT_FALSE(half.val_loss);
+  EXPECT_FALSE(fs::exists(folder_.path("run/summary.json")));
+  RunRequest resumed = reopen_run(folder_.path("run"));
+  resumed.settings = request("run").settings;
+  const RunSummary whole = train(std::move(resumed));
+  EXPECT_TRUE(whole.finished && whole.val_loss);
+  EXPECT_TRUE(fs::exists(folder_.path("run/summary.json")));
 }
 
 TEST_F(Runs, ThatTimeEndedStayEnded) {
@@ -257,8 +278,13 @@ TEST_F(Runs, ThatCannotStartLeaveNothing) {
   refused(3, "has 400 tokens, need 1001", [](RunRequest& r) { r.settings.model.context = 1000; });
   refused(2, "not divisible", [](RunRequest& r) { r.settings.model.heads = 5; });
   refused(4, "of memory", [](RunRequest& r) {
-    r.settings.model.width = r.settings.model.heads = 1 << 20;
+    r.settings.model.width = 1 << 18;
+    r.settings.model.heads = 1 << 17;
     r.settings.model.head_dim = 2;
+  });
+  refused(4, "and activations", [](RunRequest& r) {  // small weights, and more activations than any machine holds
+    r.settings.model.width = 4096;
+    r.settings.train.batch = 1 << 20;
   });
   fs::create_directory(folder_.path("used"));
   folder_.write("used/file", "x");

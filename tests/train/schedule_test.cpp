@@ -62,7 +62,7 @@ TEST(TrainOptions, NamesBothNumbersThatDoNotFit) {
   options.steps = 10;
   options.schedule.warmup = 11;
   try {
-    check(options);
+    check(options, 10);
     FAIL();
   } catch (const UsageError& error) {
     EXPECT_NE(error.problem.find("11"), std::string::npos) << error.problem;
@@ -70,7 +70,7 @@ TEST(TrainOptions, NamesBothNumbersThatDoNotFit) {
   }
   options.schedule.warmup = 0;
   options.schedule.min_lr = 1;
-  EXPECT_THROW(check(options), UsageError);
+  EXPECT_THROW(check(options, 10), UsageError);
 }
 
 TEST(TrainOptions, TokenBudgetShortensTheRunByWholeSteps) {

@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "aot/core/text.h"
 #include "aot/io/error.h"
 
 namespace aot {
@@ -28,12 +29,6 @@ template <class Number>
 bool parse_whole(const std::string& text, Number& number) {
   const auto result = std::from_chars(text.data(), text.data() + text.size(), number);
   return result.ec == std::errc() && result.ptr == text.data() + text.size() && !text.empty();
-}
-
-std::string joined(const std::vector<std::string>& words, const char* separator) {
-  std::string out;
-  for (const auto& word : words) out += (out.empty() ? "" : separator) + word;
-  return out;
 }
 
 const char* wanted(Field::Type type) {

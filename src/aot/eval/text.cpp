@@ -9,6 +9,8 @@
 #include <c10/core/InferenceMode.h>
 
 #include "aot/core/log.h"
+#include "aot/core/non_finite.h"
+#include "aot/core/signals.h"
 #include "aot/eval/windows.h"
 #include "aot/io/error.h"
 
@@ -26,7 +28,8 @@ at::Tensor window_losses(const LanguageModel& model, const at::Tensor& ids, at::
 
 }  // namespace
 
-TextScore score_text(const LanguageModel& model, const TokenSource& source, const Tokenizer* tokenizer, int64_t stride, bool progress) {
+std::optional<TextScore> score_text(const LanguageModel& model, const TokenSource& source, const Tokenizer* tokenizer, int64_t stride,
+                                    bool progress) {
   const int64_t context = model.options().context;
   if (stride == 0) stride = context;
   if (stride < 1 || stride > context)
@@ -43,6 +46,7 @@ TextScore score_text(const LanguageModel& model, const TokenSource& source, cons
   int64_t bytes = 0;
 
   for (int64_t index = 0; index < windows;) {
+    if (stop_signal() != 0) return std::nullopt;
     const Window start = window_at(index, source.tokens, context, stride);
     int64_t count = 1;  // windows of equal length from here on; only the last of all may be shorter
     while (count < batch && index + count < windows && window_at(index + count, source.tokens, context, stride).length == start.length)
@@ -63,8 +67,7 @@ TextScore score_text(const LanguageModel& model, const TokenSource& source, cons
         sum += loss[t];
         if (tokenizer != nullptr) bytes += static_cast<int64_t>(tokenizer->bytes_of(static_cast<int32_t>(target[t])).size());
       }
-      if (!std::isfinite(sum))
-        throw Error(ExitCode::failed, str("non-finite: loss of window ", index + row, ", tokens ", window.first, " and on"));
+      if (!std::isfinite(sum)) throw NonFiniteError(str("loss of window ", index + row, ", tokens ", window.first, " and on"));
       mean.add(sum, window.scored);
     }
     index += count;

@@ -22,9 +22,10 @@ struct TextScore {
 };
 
 /// Scores all of `source`.   stride 0: the context.   tokenizer: for bits per byte, may be null.   progress: a line while it works.
+///   Nothing when a signal that is caught (core/signals.h) asked for a stop.
 ///   Throws UsageError for a stride outside 1..context, Error `need at least` for fewer than two tokens, Error `non-finite` for such a
 ///   loss.
-TextScore score_text(const LanguageModel& model, const TokenSource& source, const Tokenizer* tokenizer, int64_t stride = 0,
-                     bool progress = false);
+std::optional<TextScore> score_text(const LanguageModel& model, const TokenSource& source, const Tokenizer* tokenizer, int64_t stride = 0,
+                                    bool progress = false);
 
 }  // namespace aot

@@ -29,6 +29,12 @@ std::string config_text(const std::vector<TomlEntry>& config, const std::string&
   return "";
 }
 
+int64_t config_integer(const std::vector<TomlEntry>& config, const std::string& key) {
+  for (const TomlEntry& entry : config)
+    if (entry.key == key && std::holds_alternative<int64_t>(entry.value)) return std::get<int64_t>(entry.value);
+  return 0;
+}
+
 /// A number under `key`, or NaN.
 double number_in(const Json& row, const char* key) {
   const auto found = row.find(key);
@@ -93,12 +99,12 @@ RunReport read_run(const std::string& run, const RunReportOptions& options) {
   report.summary = summarize(*model, 1, model->options().context);
   read_metrics(run + "/metrics.jsonl", report);
 
-  const TokenizerPtr tokenizer = read_tokenizer(checkpoint + "/tokenizer.json");
   const std::string data = config_text(report.config, "data");
   if (std::filesystem::exists(data)) {
-    const TextDataset dataset = open_text_dataset(data);
+    const TextDataset dataset =
+        open_text_dataset(data, config_text(report.config, "tokenizer"), config_integer(report.config, "vocab_size"));
     if (dataset.val != nullptr) {
-      const TextScore score = score_text(*model, source_of(*dataset.val), dataset.tokenizer.get(), 0, true);
+      const TextScore score = score_text(*model, source_of(*dataset.val), dataset.tokenizer.get(), 0, true).value();
       report.final_loss = score.loss;
       report.bits_per_byte = score.bits_per_byte.value_or(std::numeric_limits<double>::quiet_NaN());
       const NgramScore counted = score_ngrams(source_of(*dataset.train), source_of(*dataset.val), dataset.vocab_size, true);
@@ -108,6 +114,12 @@ RunReport read_run(const std::string& run, const RunReportOptions& options) {
   } else {
     log_warning("the run's data is not at " + escaped(data) + ": the page has no baselines");
   }
+  const std::string tokenizer_path = checkpoint + "/tokenizer.json";
+  if (!std::filesystem::exists(tokenizer_path)) {
+    log_warning("the run has no tokenizer: the page has no samples");
+    return report;
+  }
+  const TokenizerPtr tokenizer = read_tokenizer(tokenizer_path);
   Generator generator(*model, *tokenizer, "");
   for (int64_t i = 0; i < options.samples; ++i)
     report.samples.push_back(

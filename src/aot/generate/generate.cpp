@@ -2,20 +2,14 @@
 #include "aot/generate/generate.h"
 
 #include <algorithm>
-#include <chrono>
 
+#include "aot/core/clock.h"
 #include "aot/core/random.h"
 #include "aot/generate/text_stream.h"
 #include "aot/io/error.h"
 
 namespace aot {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// What an empty prompt starts from.
 int32_t first_token(const Tokenizer& tokenizer) {

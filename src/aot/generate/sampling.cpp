@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 
+#include "aot/core/non_finite.h"
 #include "aot/io/error.h"
 #include "aot/kernels/cpu/decode.h"
 
@@ -37,10 +38,10 @@ double checked_maximum(std::span<const float> logits) {
   float best = -std::numeric_limits<float>::infinity();
   for (size_t i = 0; i < logits.size(); ++i) {
     if (!(logits[i] < std::numeric_limits<float>::infinity()))
-      throw Error(ExitCode::failed, str("non-finite: logit of token ", i, " is ", std::isnan(logits[i]) ? "NaN" : "+inf"));
+      throw NonFiniteError(str("logit of token ", i, " is ", std::isnan(logits[i]) ? "NaN" : "+inf"));
     best = std::max(best, logits[i]);
   }
-  if (std::isinf(best)) throw Error(ExitCode::failed, "non-finite: every logit is -inf");
+  if (std::isinf(best)) throw NonFiniteError("every logit is -inf");
   return best;
 }
 
@@ -77,7 +78,7 @@ void describe(Fields& fields, SamplingOptions& options) {
   fields.heading("Sampling, in the order it is applied");
   fields
       .add("repetition-penalty", options.repetition_penalty, "divide positive and multiply negative logits of tokens seen before; 1: none")
-      .above(0)
+      .min(0.01)
       .max(100);
   fields.add("temperature", options.temperature, "divide the logits; 0: always the best token").min(0).max(1000);
   fields.add("top-k", options.top_k, "draw from the N best tokens; 0: all").min(0);

@@ -5,7 +5,8 @@
 namespace aot {
 
 void describe(Fields& fields, LanguageOptions& options) {
-  constexpr double kLargest = 1 << 20;  // of a width or count: products of a few stay far below 2^63
+  // With these, a layer's FLOP at batch 1 and all parameters stay below 2^63; summarize() refuses what memory does not.
+  constexpr double kWidest = 1 << 18;
   std::vector<std::string> mixers;
   for (const MixerEntry& entry : mixer_catalogue()) mixers.push_back(entry.name);
 
@@ -13,11 +14,11 @@ void describe(Fields& fields, LanguageOptions& options) {
   fields.add("mixer", options.mixer, "token mixer; `aot mixers list` describes them").choices(mixers);
   fields.add("block", options.block, {{"attention-only", BlockKind::attention_only}, {"gpt2", BlockKind::gpt2}},
              "attention alone, or with GPT-2's MLP after it");
-  fields.add("width", options.width, "D, numbers per token").min(1).max(kLargest);
-  fields.add("layers", options.layers, "L, blocks").min(1).max(kLargest);
-  fields.add("heads", options.heads, "K, subspaces").min(1).max(kLargest);
-  fields.add("head-dim", options.head_dim, "P, dimensions of a subspace; 0: width / heads").min(0).max(kLargest);
-  fields.add("context", options.context, "T, most tokens seen at once").min(1).max(1 << 24);
+  fields.add("width", options.width, "D, numbers per token").min(1).max(kWidest);
+  fields.add("layers", options.layers, "L, blocks").min(1).max(1 << 14);
+  fields.add("heads", options.heads, "K, subspaces").min(1).max(kWidest);
+  fields.add("head-dim", options.head_dim, "P, dimensions of a subspace; 0: width / heads").min(0).max(kWidest);
+  fields.add("context", options.context, "T, most tokens seen at once").min(1).max(1 << 20);
   fields.add("vocab-size", options.vocab_size, "V; 0: the tokenizer's").min(0).max(1 << 24);
   fields.add("position", options.position, {{"learned", Position::learned}, {"sincos", Position::sincos}, {"none", Position::none}},
              "positions added to the embedding");
@@ -39,6 +40,9 @@ LanguageOptions resolved(LanguageOptions options) {
       throw UsageError(str("width ", options.width, " is not divisible by ", options.heads, " heads"), "choose --heads or give --head-dim");
     options.head_dim = options.width / options.heads;
   }
+  if (options.heads * options.head_dim > 1 << 18)
+    throw UsageError(str(options.heads, " heads of ", options.head_dim, " are more than ", 1 << 18, " numbers per token"),
+                     "lower --heads or --head-dim");
   if (options.vocab_size < 1) throw UsageError("the vocabulary size is not known", "give --vocab-size");
   if (options.rotary && options.head_dim % 2 != 0)
     throw UsageError(str("rotary positions need an even head dimension (found ", options.head_dim, ")"),

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "aot/io/error.h"
 #include "aot/ops/cross_entropy.h"
 
 namespace aot {
@@ -51,19 +52,25 @@ ModelSummary summarize(const LanguageModel& model, int64_t batch, int64_t tokens
   }
 
   double forward_flop = static_cast<double>(o.context) * static_cast<double>(block_matrix_flop + 2 * o.vocab_size * o.width);
-  int64_t state_bytes = 0;
+  double state_bytes = 0;
   for (const Block& block : model.blocks()) {
     forward_flop += static_cast<double>(block.mixer().forward_flop(1, o.context, true));
-    if (block.mixer().capabilities().decode) state_bytes += block.mixer().state_bytes(batch, tokens, state_dtype_bytes);
+    if (block.mixer().capabilities().decode)
+      state_bytes += static_cast<double>(block.mixer().state_bytes(batch, tokens, state_dtype_bytes));
   }
   out.flop_per_token = 3 * forward_flop / static_cast<double>(o.context);
 
   constexpr int64_t kFloat = 4;
+  const double activations = static_cast<double>(kFloat * batch * tokens) * static_cast<double>(kept_per_token) +
+                             static_cast<double>(cross_entropy_buffer_bytes(batch * tokens, o.vocab_size));
+  const double weights = static_cast<double>(kFloat * out.parameters);
+  if (4 * weights + activations >= 0x1p63 || weights + state_bytes >= 0x1p63)
+    throw UsageError("the memory of this model is beyond 2^63 bytes", "lower batch, tokens, width or layers");
   out.memory = {.weights = kFloat * out.parameters,
                 .gradients = kFloat * out.parameters,
                 .optimizer = 2 * kFloat * out.parameters,
-                .activations = kFloat * batch * tokens * kept_per_token + cross_entropy_buffer_bytes(batch * tokens, o.vocab_size),
-                .decode_state = state_bytes};
+                .activations = static_cast<int64_t>(activations),
+                .decode_state = static_cast<int64_t>(state_bytes)};
   return out;
 }
 

@@ -35,7 +35,8 @@ struct ModelSummary {
   MemoryEstimate memory;
 };
 
-/// `model` may be without storage. `batch` and `tokens` are those of the memory estimate; `state_dtype_bytes` is that of the decode state.
+/// Throws UsageError when the bytes do not fit into int64. `model` may be without storage. `batch` and `tokens` are those of the memory
+/// estimate; `state_dtype_bytes` is that of the decode state.
 ///
 /// Activations are estimated by a rule: every matrix keeps its input and its output once per token. For MSSA that is norm input, norm
 /// output, A and O (4 D), for MHSA 6 D, for GPT-2's MLP another 10 D: what autograd keeps.

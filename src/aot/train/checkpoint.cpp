@@ -10,6 +10,7 @@
 #include "aot/core/device.h"
 #include "aot/core/log.h"
 #include "aot/core/machine.h"
+#include "aot/core/non_finite.h"
 #include "aot/core/options_json.h"
 #include "aot/core/tensor_file.h"
 #include "aot/io/error.h"
@@ -54,7 +55,7 @@ std::vector<Named> checkpoint_folders(const std::string& run) {
 void refuse_non_finite(const Parameters& tensors, int64_t step) {
   for (const Parameter& tensor : tensors)
     if (first_non_finite(tensor.value) >= 0)
-      throw Error(ExitCode::failed, str("non-finite: step ", step, ": '", tensor.name, "' holds a NaN or an infinity; not saved"));
+      throw NonFiniteError(str("step ", step, ": '", tensor.name, "' holds a NaN or an infinity; not saved"));
 }
 
 Json machine_json(const MachineFacts& machine) {
@@ -91,7 +92,6 @@ std::string state_text(const TrainState& state) {
       {"tokens", state.tokens},
       {"evaluated", state.evaluated},
       {"seconds", state.seconds},
-      {"random", {{"seed", state.seed}, {"next_dropout", state.next_dropout}}},
       {"data",
        {{"next_step", state.next_data},
         {"train_sha256", state.data.train_sha256},
@@ -125,9 +125,6 @@ TrainState read_state(const std::string& checkpoint) {
   state.tokens = count(json, "tokens");
   state.evaluated = count(json, "evaluated");
   state.seconds = json_number(json, "seconds", path);
-  const Json& random = member_object("random");
-  state.seed = static_cast<uint64_t>(count(random, "seed"));
-  state.next_dropout = count(random, "next_dropout");
   const Json& data = member_object("data");
   state.next_data = count(data, "next_step");
   state.data = {json_text(data, "train_sha256", path), json_text(data, "val_sha256", path), json_text(data, "tokenizer_sha256", path)};

@@ -36,17 +36,15 @@ struct BestLoss {
 };
 
 /// state.json: everything about a run that is neither a weight nor a moment. Random numbers are functions of (seed, purpose, index), so the
-/// generators' states are the seed and the index that each will use next.
+/// generators' states are the seed among the settings and the index that each will use next.
 struct TrainState {
-  std::string run;   // random name, the same in all checkpoints of a run
-  int64_t step = 0;  // updates done
-  uint64_t seed = 0;
+  std::string run;      // random name, the same in all checkpoints of a run
+  int64_t step = 0;     // updates done
   int64_t horizon = 0;  // steps over which the schedule goes
   int64_t tokens = 0;
   double seconds = 0;
-  int64_t next_dropout = 0;  // passes done
-  int64_t next_data = 0;     // step whose windows come next
-  int64_t evaluated = 0;     // step up to which evaluations and samples are done: a signal may have put one off
+  int64_t next_data = 0;  // step whose windows come next
+  int64_t evaluated = 0;  // step up to which evaluations and samples are done: a signal may have put one off
   std::optional<BestLoss> best;
   LogLengths logs;
   DataFacts data;

@@ -12,8 +12,10 @@
 #include <fmt/format.h>
 
 #include "aot/core/atomic.h"
+#include "aot/core/clock.h"
 #include "aot/core/device.h"
 #include "aot/core/log.h"
+#include "aot/core/non_finite.h"
 #include "aot/core/random.h"
 #include "aot/core/signals.h"
 #include "aot/data/loader.h"
@@ -24,12 +26,6 @@
 namespace aot {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 constexpr int64_t kSampleTokens = 200;
 
 class Loop {
@@ -37,6 +33,7 @@ class Loop {
   explicit Loop(LoopParts parts)
       : parts_(std::move(parts)),
         train_(parts_.settings.train),
+        seed_(static_cast<uint64_t>(train_.seed)),
         state_(parts_.state),
         context_(parts_.model.options().context),
         end_(planned_steps(train_, tokens_per_step())),
@@ -67,6 +64,7 @@ class Loop {
 
   LoopParts parts_;
   const TrainOptions& train_;
+  uint64_t seed_;
   TrainState& state_;
   int64_t context_;
   int64_t end_, stop_;  // steps at which the budget, and this process, end
@@ -91,7 +89,7 @@ LoopResult Loop::run() {
     if (improved_) save(true);
   }
   BatchLoader loader(*parts_.data.train,
-                     {.seed = state_.seed, .first_step = state_.step, .rows = train_.batch * train_.accumulate, .length = context_ + 1});
+                     {.seed = seed_, .first_step = state_.step, .rows = train_.batch * train_.accumulate, .length = context_ + 1});
   Progress progress("train", static_cast<double>(end_), "steps", static_cast<double>(state_.step));
   while (state_.step < stop_ && stop_signal() == 0) {
     one_step(loader);
@@ -156,8 +154,7 @@ bool Loop::evaluate() {
   if (!parts_.data.val) return true;
   const WindowLoss result = mean_loss(parts_.model, *parts_.data.val, train_.eval_windows, train_.batch);
   if (result.windows == 0) return false;
-  if (!std::isfinite(result.loss))
-    throw Error(ExitCode::failed, fmt::format("non-finite: step {}: validation loss is {}", state_.step, result.loss));
+  if (!std::isfinite(result.loss)) throw NonFiniteError(fmt::format("step {}: validation loss is {}", state_.step, result.loss));
   improved_ = !state_.best || result.loss < state_.best->loss;
   if (improved_) state_.best = BestLoss{state_.step, result.loss};
   parts_.log.validation(state_.step, result.loss, result.windows, improved_);
@@ -170,7 +167,7 @@ void Loop::sample() {
   GenerateOptions options;
   options.tokens = kSampleTokens;
   Generator generator(parts_.model, *parts_.data.tokenizer, "");
-  const std::string text = generator.sample(derive_seed(state_.seed, "sample", static_cast<uint64_t>(state_.step)), options).text;
+  const std::string text = generator.sample(derive_seed(seed_, "sample", static_cast<uint64_t>(state_.step)), options).text;
   parts_.log.sample(state_.step, text);
   log_info(fmt::format("step {}: sample", state_.step));
   std::string_view rest = text;
@@ -184,7 +181,6 @@ void Loop::sample() {
 void Loop::save(bool must) {
   state_.seconds = seconds();
   state_.next_data = state_.step;
-  state_.next_dropout = state_.step * train_.accumulate;
   state_.logs = parts_.log.sync();
   try {
     save_checkpoint(parts_.folder, parts_.model, parts_.trainer.optimizer(), tokenizer_json_, state_);
@@ -207,8 +203,7 @@ LoopResult train_loop(LoopParts parts) {
   const std::string checkpoints = parts.folder + "/checkpoints";
   try {
     return Loop(std::move(parts)).run();
-  } catch (const Error& error) {
-    if (error.problem.rfind("non-finite", 0) != 0) throw;
+  } catch (const NonFiniteError& error) {
     std::error_code none;
     const std::string last = std::filesystem::read_symlink(checkpoints + "/last", none).string();
     throw Error(error.code, error.problem, last.empty() ? "no checkpoint was saved" : "last good checkpoint " + checkpoints + "/" + last);

@@ -42,11 +42,11 @@ void describe(Fields& fields, TrainOptions& options) {
              "after a checkpoint that could not be written: train on, or stop with exit code 4");
 }
 
-void check(const TrainOptions& options) {
+void check(const TrainOptions& options, int64_t horizon) {
   check(options.schedule);
-  if (options.schedule.warmup > options.steps)
-    throw UsageError(str("warmup of ", options.schedule.warmup, " steps exceeds the ", options.steps, " steps of the run"),
-                     "lower --warmup or raise --steps");
+  if (options.schedule.warmup > horizon)
+    throw UsageError(str("warmup of ", options.schedule.warmup, " steps exceeds the ", horizon, " steps of the run"),
+                     "lower --warmup, or raise --steps or --max-tokens");
 }
 
 int64_t planned_steps(const TrainOptions& options, int64_t tokens_per_step) {

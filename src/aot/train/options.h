@@ -44,8 +44,8 @@ struct TrainOptions {
 /// `seed` has no flag of its own: it is one of the command's general flags.
 void describe(Fields& fields, TrainOptions& options);
 
-/// Throws UsageError, with both numbers, when settings do not fit together.
-void check(const TrainOptions& options);
+/// Throws UsageError, with both numbers, when settings do not fit together. `horizon`: steps of the schedule, see planned_steps.
+void check(const TrainOptions& options, int64_t horizon);
 
 /// Steps of this run when no clock ends it: `steps`, or fewer when `max_tokens` ends it before.
 int64_t planned_steps(const TrainOptions& options, int64_t tokens_per_step);

@@ -81,15 +81,17 @@ void check_same_data(const RunSettings& settings, const DataFacts& now, const Da
   if (now.tokenizer_sha256 != saved.tokenizer_sha256) throw FileError(settings.train.data, "", "another tokenizer than that of the run");
 }
 
-/// Refuses what cannot fit, with the numbers; returns the model FLOP of one token's training.
+/// Refuses what cannot fit, with the numbers. Activations of bfloat16 take half of what summarize() says.
 ModelSummary check_room(const RunSettings& settings, const std::string& folder) {
-  const ModelSummary summary = summarize(LanguageModel::without_storage(settings.model), settings.train.batch, settings.model.context);
-  const int64_t limit = memory_limit_bytes(), need = summary.memory.weights + summary.memory.gradients + summary.memory.optimizer;
+  ModelSummary summary = summarize(LanguageModel::without_storage(settings.model), settings.train.batch, settings.model.context);
+  if (settings.train.dtype == "bfloat16") summary.memory.activations /= 2;
+  const int64_t limit = memory_limit_bytes(), need = summary.memory.training();
   if (need > limit)
-    throw Error(ExitCode::io,
-                str("the run needs ", bytes_text(static_cast<double>(need)),
-                    " of memory for weights, gradients and moments; the limit here is ", bytes_text(static_cast<double>(limit))),
-                "lower --width or --layers");
+    throw Error(
+        ExitCode::io,
+        str("the run needs ", bytes_text(static_cast<double>(need)),
+            " of memory for weights, gradients, moments and activations; the limit here is ", bytes_text(static_cast<double>(limit))),
+        "lower --batch, --width or --layers");
   fs::path place = fs::absolute(folder);
   while (!fs::exists(place)) place = place.parent_path();
   // The best, and one in the making, besides those kept.
@@ -211,7 +213,6 @@ RunRequest reopen_run(const std::string& folder) {
 RunSummary train(RunRequest request) {
   RunSettings& settings = request.settings;
   const bool resuming = request.resume.has_value();
-  check(settings.train);
   if (request.folder.empty()) throw UsageError("train needs --out RUN");
   if (!request.lock) refuse_used(request.folder);
   if (resuming && request.threads == 0) at::set_num_threads(static_cast<int>(request.resume->state.machine.threads));
@@ -219,9 +220,12 @@ RunSummary train(RunRequest request) {
 
   const TextDataset data = open_data(settings);
   settings.model = model_options(settings, data);
+  if (resuming && settings.train.seed < 0)
+    throw FileError(request.resume->checkpoint + "/state.json", "key 'settings.seed'", "need 0 or more");
   if (settings.train.seed < 0) settings.train.seed = static_cast<int64_t>(fresh_seed());
   const auto seed = static_cast<uint64_t>(settings.train.seed);
   const int64_t tokens_per_step = settings.train.batch * settings.train.accumulate * settings.model.context;
+  check(settings.train, resuming ? request.resume->state.horizon : planned_steps(settings.train, tokens_per_step));
   const ModelSummary summary = check_room(settings, request.folder);
 
   TrainState state;
@@ -229,7 +233,6 @@ RunSummary train(RunRequest request) {
     state = request.resume->state;
   } else {
     state.run = fmt::format("{:016x}", derive_seed(fresh_seed(), "run", fresh_seed()));
-    state.seed = seed;
     state.horizon = planned_steps(settings.train, tokens_per_step);
   }
   const DataFacts data_facts{data.train_sha256, data.val_sha256, data.tokenizer_sha256};
@@ -289,11 +292,14 @@ RunSummary train(RunRequest request) {
                  .best = state.best,
                  .val_loss = {}};
   if (result.finished && data.val) {
-    const TextScore score = score_text(model, source_of(*data.val), nullptr, 0, true);
-    out.val_loss = score.loss;
-    out.val_windows = score.windows;
+    if (const std::optional<TextScore> score = score_text(model, source_of(*data.val), nullptr, 0, true)) {
+      out.val_loss = score->loss;
+      out.val_windows = score->windows;
+    } else {
+      out.finished = false;  // a signal: the training is saved, and a resume scores it
+    }
   }
-  if (result.finished) save_summary(out, state);
+  if (out.finished) save_summary(out, state);
   return out;
 }
 

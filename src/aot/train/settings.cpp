@@ -44,7 +44,8 @@ std::string toml_of(RunSettings settings) {
 
 void fit_warmup(Fields& fields, RunSettings& settings) {
   int64_t& warmup = settings.train.schedule.warmup;
-  if (fields.at("warmup").origin <= Origin::preset && warmup > settings.train.steps) warmup = settings.train.steps / 10;
+  const int64_t steps = planned_steps(settings.train, settings.train.batch * settings.train.accumulate * settings.model.context);
+  if (fields.at("warmup").origin <= Origin::preset && warmup > steps) warmup = steps / 10;
 }
 
 void set_model_from_checkpoint(Fields& fields, const std::string& checkpoint) {

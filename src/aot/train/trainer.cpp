@@ -7,6 +7,7 @@
 
 #include "aot/core/device.h"
 #include "aot/core/gradients.h"
+#include "aot/core/non_finite.h"
 #include "aot/core/random.h"
 #include "aot/core/tensor_file.h"
 #include "aot/io/error.h"
@@ -20,7 +21,7 @@ namespace {
   std::string where;
   for (const Parameter& parameter : parameters)
     if (where.empty() && first_non_finite(parameter.value) >= 0) where = ", weight '" + parameter.name + "' holds a NaN or an infinity";
-  throw Error(ExitCode::failed, str("non-finite: step ", step, ": loss is ", loss, where));
+  throw NonFiniteError(str("step ", step, ": loss is ", loss, where));
 }
 
 }  // namespace
@@ -57,8 +58,7 @@ StepResult Trainer::step(const at::Tensor& ids, const at::Tensor& targets, Langu
   }
   result.gradient_norm = optimizer_.gradient_norm();
   if (!std::isfinite(result.gradient_norm))
-    throw Error(ExitCode::failed, str("non-finite: step ", done + 1, ": gradient of '", optimizer_.first_non_finite_gradient(),
-                                      "' holds a NaN or an infinity"));
+    throw NonFiniteError(str("step ", done + 1, ": gradient of '", optimizer_.first_non_finite_gradient(), "' holds a NaN or an infinity"));
   const bool clipped = options_.clip > 0 && result.gradient_norm > options_.clip;
   optimizer_.update(result.lr, clipped ? result.gradient_norm / options_.clip : 1);
   unfinished_ = false;
