@@ -31,10 +31,9 @@ int main() {
         targets[row][t] = tokens[static_cast<size_t>(at + 1)];
       }
     }
-    optimizer.drop_gradients();
     const at::Tensor mean = model.loss(ids, targets);
     mean.backward();
-    optimizer.update(/*lr=*/5e-3);
+    optimizer.update(/*lr=*/5e-3);  // leaves the gradients 0
     loss = mean.item<double>();
     if (step % 60 == 0 || step == 299) std::printf("step %3lld  loss %.3f\n", static_cast<long long>(step), loss);
   }
