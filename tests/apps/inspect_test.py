@@ -25,7 +25,7 @@ class Inspect(CommandTest):
         self.assertEqual(row["memory"]["decode_state"], 3 * 128 * 256 * 6 * 4)
 
     def test_a_model_of_any_size_is_described_without_being_made(self):
-        row = self.inspect("--preset", "gpt2-base", "--width", "262144")
+        row = self.inspect("--preset", "gpt2-base", "--heads", "16", "--width", "262144")
         self.assertGreater(row["memory"]["weights"], 1 << 40)
 
     def test_what_cannot_be_is_refused(self):
@@ -35,7 +35,7 @@ class Inspect(CommandTest):
             (["--preset", "gpt2-tiny", "--width", "100", "--heads", "3"], "width 100 is not divisible by 3 heads"),
             (["--preset", "gpt2-tiny", "somewhere"], "not both"),
             (["--preset", "gpt2-tiny", "--heads", "262144", "--head-dim", "2"], "numbers per token"),
-            (["--preset", "gpt2-base", "--width", "262144", "--layers", "16384", "--context", "1048576", "--batch", "65536"], "beyond 2^63 bytes"),
+            (["--preset", "gpt2-base", "--heads", "16", "--width", "262144", "--layers", "16384", "--context", "1048576", "--batch", "65536"], "beyond 2^63 bytes"),
             (["--preset", "gpt2-tiny", "--width", "1099511627776"], "too large"),
         ]:
             with self.subTest(arguments):
