@@ -8,12 +8,12 @@ namespace aot {
 namespace {  // also part of the units of cpu/isa/, which share no function with the rest of the program
 
 // Measured on Zen 5 (48 KiB, 1 MiB and 16 MiB of cache per core) over the products of a layer and of a head, 384 to 50304 wide: depth
-// blocks of 256, 384 and 512, row blocks of 64, 96 and 128, parts of 512 and 1024 columns. 512 is up to 9 % faster than 256 for deep
-// products, and errs more than LibTorch's.
+// blocks of 256, 384 and 512, row blocks of 64, 96 and 128, parts of 512 and 1024 columns. A depth block of 512 is up to 10 % faster
+// than 256 and errs twice as much as LibTorch's products; parts of 512 columns gain 3 to 7 % on a head of 50304.
 constexpr int64_t kPackedFloats = 2 << 20;  // of `right` in one step: 8 MiB, a part of the last-level cache
 constexpr int64_t kDepthBlock = 256;  // two panels of 16 columns are 32 KiB of it, in the first-level cache; longer sums err twice as much
 constexpr int64_t kRowBlock = 64;     // rows of a task: 64 KiB of a depth block, in the second-level cache
-constexpr int64_t kPartCols = 1024;   // columns of a task: 256 KiB of its sums, in the second-level cache
+constexpr int64_t kPartCols = 512;    // columns of a task: 128 KiB of its sums, in the second-level cache
 constexpr int64_t kColGroup = 128;    // columns packed together, so that long pieces of rows are read
 constexpr int64_t kPanelCols = 16;
 constexpr int64_t kWantedTasks = 16;  // enough to keep a few threads busy to the end; more would pack rows of `left` more often
