@@ -90,6 +90,30 @@ class Data(CommandTest):
         self.assertEqual([entry.name for entry in self.folder.iterdir()], ["a.txt"])
 
 
+    def prepare_until_it_writes(self, path):
+        before = set(self.folder.glob(".tmp-*"))
+        process = subprocess.Popen([COMMAND, "data", "prepare", path, "--tokenizer", SMALL_BPE, "--out", str(self.folder / "out")],
+                                   stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        while process.poll() is None and set(self.folder.glob(".tmp-*")) == before:
+            time.sleep(0.005)
+        return process
+
+    def test_the_next_one_clears_what_a_killed_one_left_and_nothing_of_a_living_one(self):
+        path, small = self.write("a.txt", LINE * 2_000_000), self.write("b.txt", LINE * 100)
+        living = self.prepare_until_it_writes(path)
+        self.addCleanup(living.wait)
+        self.addCleanup(living.kill)
+        living.send_signal(signal.SIGSTOP)
+        (of_the_living,) = self.folder.glob(".tmp-*")
+        killed = self.prepare_until_it_writes(path)
+        killed.kill()
+        killed.wait()
+        self.assertEqual(killed.returncode, -signal.SIGKILL)
+        self.assertEqual(len(list(self.folder.glob(".tmp-*"))), 2)
+        self.run_aot("data", "prepare", small, "--tokenizer", "byte", "--out", str(self.folder / "out"))
+        self.assertEqual(list(self.folder.glob(".tmp-*")), [of_the_living])
+
+
 class Tokenizer(CommandTest):
     def test_encodes_from_argument_file_and_stdin(self):
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:

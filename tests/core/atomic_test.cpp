@@ -105,6 +105,18 @@ TEST(RemoveLeftovers, RemovesOnlyWhatADeadWriterLeft) {
   EXPECT_NO_THROW(remove_leftovers(run.path("absent")));
 }
 
+TEST(RemoveLeftovers, OfOneNameLeavesAllOthers) {
+  const TestFolder place;
+  for (const char* name : {".tmp-out-1-2", ".tmp-out-more-1-2", ".tmp-out", ".tmp-out-1-x", ".tmp-other-1-2", "out-1-2"})
+    std::filesystem::create_directory(place.path(name));
+  const TemporaryFolder living(place.path(), "out", 0700);
+  remove_leftovers(place.path(), "out");
+  const Names left = names_in(place.path());
+  EXPECT_EQ(left.size(), 6u);  // the living one, and all but .tmp-out-1-2
+  EXPECT_EQ(std::count(left.begin(), left.end(), ".tmp-out-1-2"), 0);
+  EXPECT_TRUE(std::filesystem::exists(living.path()));
+}
+
 TEST(FolderLock, KeepsASecondHolderOutAndNamesTheFirst) {
   const TestFolder run;
   {

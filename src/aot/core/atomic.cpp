@@ -30,6 +30,21 @@ void remove_quietly(const std::string& path) {
   std::filesystem::remove_all(path, ignored);
 }
 
+/// Whether `file` is ".tmp-NAME-PID-RANDOM" of that very name.
+bool is_temporary_of(const std::string& name, const std::string& file) {
+  const std::string start = ".tmp-" + name + "-";
+  if (file.rfind(start, 0) != 0) return false;
+  const std::string rest = file.substr(start.size());
+  const size_t dash = rest.find('-');
+  return dash != std::string::npos && dash > 0 && dash + 1 < rest.size() && rest.find_first_not_of("0123456789") == dash &&
+         rest.find_first_not_of("0123456789", dash + 1) == std::string::npos;
+}
+
+void remove_leftover(const std::string& path) {
+  log_detail("removing " + escaped(path) + ", which an earlier process left unfinished");
+  remove_quietly(path);
+}
+
 /// The process number in ".tmp-NAME-PID-RANDOM", or 0.
 pid_t writer_of(const std::string& name) {
   const size_t last = name.rfind('-');
@@ -37,12 +52,12 @@ pid_t writer_of(const std::string& name) {
   return before == std::string::npos ? 0 : static_cast<pid_t>(std::atol(name.substr(before + 1, last - before - 1).c_str()));
 }
 
-bool folder_is_left(const std::string& path) {
+/// Removes a folder that nobody has locked. Locked meanwhile, so that a writer that has only just made it makes another.
+void remove_folder_if_left(const std::string& path) {
   const int descriptor = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (descriptor < 0) return false;
-  const bool left = flock(descriptor, LOCK_EX | LOCK_NB) == 0;
+  if (descriptor < 0) return;
+  if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) remove_leftover(path);
   close(descriptor);
-  return left;
 }
 
 bool process_is_gone(pid_t process) {
@@ -51,28 +66,32 @@ bool process_is_gone(pid_t process) {
 
 }  // namespace
 
-AtomicFolder::AtomicFolder(std::string parent, std::string name)
-    : parent_(std::move(parent)), name_(std::move(name)), temporary_(temporary_path(parent_, name_)) {
-  make_folders(parent_);
-  if (mkdir(temporary_.c_str(), 0700) != 0) throw_failed(temporary_, "cannot be made", errno);
-  descriptor_ = open(temporary_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor_ < 0 || flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+TemporaryFolder::TemporaryFolder(const std::string& parent, const std::string& name, unsigned mode) {
+  make_folders(parent);
+  constexpr int kTries = 10;  // remove_leftovers of another process may come between mkdir and flock
+  for (int i = 0; i < kTries; ++i) {
+    path_ = temporary_path(parent, name);
+    if (mkdir(path_.c_str(), mode) != 0) throw_failed(path_, "cannot be made", errno);
+    descriptor_ = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor_ >= 0 && flock(descriptor_, LOCK_EX | LOCK_NB) == 0 && access(path_.c_str(), F_OK) == 0) return;
     const int error = errno;
     if (descriptor_ >= 0) close(descriptor_);
-    remove_quietly(temporary_);
-    throw_failed(temporary_, "cannot be locked", error);
+    remove_quietly(path_);
+    if (i + 1 == kTries || (error != ENOENT && error != EWOULDBLOCK)) throw_failed(path_, "cannot be locked", error);
   }
 }
 
-AtomicFolder::~AtomicFolder() {
-  // After a commit this path holds what was exchanged, or nothing.
-  remove_quietly(temporary_);
+TemporaryFolder::~TemporaryFolder() {
+  remove_quietly(path_);
   close(descriptor_);
 }
 
+AtomicFolder::AtomicFolder(std::string parent, std::string name)
+    : parent_(std::move(parent)), name_(std::move(name)), temporary_(parent_, name_, 0700) {}
+
 std::string AtomicFolder::path_of(const std::string& file) const {
   if (!is_plain_file_name(file)) throw FileError(file, "", "not a plain file name");
-  return temporary_ + "/" + file;
+  return temporary_.path() + "/" + file;
 }
 
 void AtomicFolder::add(const std::string& file, uint64_t bytes, const std::string& sha256) {
@@ -90,13 +109,13 @@ void AtomicFolder::commit(Manifest manifest) {
   OutputFile out(path_of("manifest.json"));
   out.write(manifest_text(manifest));
   out.finish();
-  sync_folder(temporary_);
+  sync_folder(temporary_.path());
   const std::string target = parent_ + "/" + name_;
   // Exchange first: where nothing of that name exists, it says so, and an existing checkpoint is there whole at every moment.
-  if (renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) != 0) {
+  if (renameat2(AT_FDCWD, temporary_.path().c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) != 0) {
     if (errno == EINVAL && access(target.c_str(), F_OK) == 0)
       throw FileError(target, "", "exists, and this file system cannot exchange folders", "choose another folder", ExitCode::io);
-    if (rename(temporary_.c_str(), target.c_str()) != 0) throw_failed(target, "cannot be put into place", errno);
+    if (rename(temporary_.path().c_str(), target.c_str()) != 0) throw_failed(target, "cannot be put into place", errno);
   }
   sync_folder(parent_);
 }
@@ -112,18 +131,15 @@ void replace_link(const std::string& parent, const std::string& link, const std:
   sync_folder(parent);
 }
 
-void remove_leftovers(const std::string& parent) {
+void remove_leftovers(const std::string& parent, const std::string& name) {
   std::error_code error;
-  std::vector<std::string> left;
   for (const auto& entry : std::filesystem::directory_iterator(parent, error)) {
-    const std::string name = entry.path().filename().string();
-    if (name.rfind(".tmp-", 0) != 0) continue;
-    const bool is_folder = entry.symlink_status(error).type() == std::filesystem::file_type::directory;
-    if (is_folder ? folder_is_left(entry.path().string()) : process_is_gone(writer_of(name))) left.push_back(entry.path().string());
-  }
-  for (const std::string& path : left) {
-    log_detail("removing " + escaped(path) + ", which an earlier process left unfinished");
-    remove_quietly(path);
+    const std::string path = entry.path().string(), file = entry.path().filename().string();
+    if (!(name.empty() ? file.rfind(".tmp-", 0) == 0 : is_temporary_of(name, file))) continue;
+    if (entry.symlink_status(error).type() == std::filesystem::file_type::directory)
+      remove_folder_if_left(path);
+    else if (process_is_gone(writer_of(file)))
+      remove_leftover(path);
   }
 }
 

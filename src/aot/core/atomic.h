@@ -10,14 +10,27 @@
 
 namespace aot {
 
-/// Collects files in PARENT/.tmp-NAME-PID-RANDOM and puts them into place as PARENT/NAME in one rename. Every failure throws FileError
+/// PARENT/.tmp-NAME-PID-RANDOM, locked while it lives: whoever can lock it too knows that its writer is gone. Makes the parents. Removes
+/// what is under that path at its end: nothing, once it was renamed. Throws FileError (exit 4).
+class TemporaryFolder {
+ public:
+  TemporaryFolder(const std::string& parent, const std::string& name, unsigned mode);
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+};
+
+/// Collects files in a TemporaryFolder and puts them into place as PARENT/NAME in one rename. Every failure throws FileError
 /// (exit 4).
 class AtomicFolder {
  public:
   AtomicFolder(std::string parent, std::string name);
-  ~AtomicFolder();  // removes the temporary folder unless committed
-  AtomicFolder(const AtomicFolder&) = delete;
-  AtomicFolder& operator=(const AtomicFolder&) = delete;
 
   /// Path to write a file of that plain name at; afterwards tell its digest by `add`.
   [[nodiscard]] std::string path_of(const std::string& file) const;
@@ -28,17 +41,17 @@ class AtomicFolder {
   void commit(Manifest manifest);
 
  private:
-  std::string parent_, name_, temporary_;
+  std::string parent_, name_;
+  TemporaryFolder temporary_;
   std::vector<ManifestFile> files_;
-  int descriptor_ = -1;  // of the temporary folder, locked: whoever can lock it too knows that its writer is gone
 };
 
 /// Replaces the relative symbolic link PARENT/LINK -> TARGET atomically.
 void replace_link(const std::string& parent, const std::string& link, const std::string& target);
 
-/// Removes what `.tmp-*` in `parent` was left by writers that are gone. For the start of a program: a `.tmp-*` file of this process is a
-/// leftover of an earlier process with the same number.
-void remove_leftovers(const std::string& parent);
+/// Removes what `.tmp-*` in `parent` was left by writers that are gone; with a name, only what was on its way to that name. For the start
+/// of a program: a `.tmp-*` file of this process is a leftover of an earlier process with the same number.
+void remove_leftovers(const std::string& parent, const std::string& name = "");
 
 /// Holds FOLDER/.lock for this process, so that two runs never share a folder. A lock left by a process that is gone is taken over with a
 /// note.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/data/prepare.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
@@ -10,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "aot/core/atomic.h"
 #include "aot/core/log.h"
 #include "aot/core/signals.h"
 #include "aot/data/sources.h"
@@ -26,35 +25,30 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kMaxNarrowVocabulary = 65'536;
 
-/// A folder in the making beside the one wanted, removed unless it was put into place.
+std::string without_slash_at_end(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+/// A folder in the making beside the one wanted, removed unless it was put into place. Clears what killed processes left of the same.
 class FolderInTheMaking {
  public:
-  explicit FolderInTheMaking(std::string wanted) : wanted_(std::move(wanted)) {
-    while (wanted_.size() > 1 && wanted_.back() == '/') wanted_.pop_back();
-    const std::string parent = folder_of(wanted_);
-    make_folders(parent);
-    path_ = temporary_path(parent, fs::path(wanted_).filename().string());
-    if (mkdir(path_.c_str(), 0777) != 0) fail("cannot make the folder");
+  explicit FolderInTheMaking(const std::string& wanted)
+      : wanted_(without_slash_at_end(wanted)), temporary_(folder_of(wanted_), fs::path(wanted_).filename().string(), 0777) {
+    remove_leftovers(folder_of(wanted_), fs::path(wanted_).filename().string());
   }
-  ~FolderInTheMaking() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  FolderInTheMaking(const FolderInTheMaking&) = delete;
-  FolderInTheMaking& operator=(const FolderInTheMaking&) = delete;
 
-  [[nodiscard]] std::string path(const std::string& name) const { return path_ + "/" + name; }
+  [[nodiscard]] std::string path(const std::string& name) const { return temporary_.path() + "/" + name; }
   void put_into_place() {
-    sync_folder(path_);
-    if (std::rename(path_.c_str(), wanted_.c_str()) != 0) fail("cannot be put into place");  // replaces an empty folder too
-    path_.clear();
+    sync_folder(temporary_.path());
+    if (std::rename(temporary_.path().c_str(), wanted_.c_str()) != 0)  // replaces an empty folder too
+      throw FileError(wanted_, "", str("cannot be put into place: ", std::strerror(errno)), "", ExitCode::io);
     sync_folder(folder_of(wanted_));
   }
 
  private:
-  [[noreturn]] void fail(const char* what) const { throw FileError(wanted_, "", str(what, ": ", std::strerror(errno)), "", ExitCode::io); }
-
-  std::string wanted_, path_;
+  std::string wanted_;
+  TemporaryFolder temporary_;
 };
 
 void write_text(const std::string& path, std::string_view text) {
