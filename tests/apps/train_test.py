@@ -252,6 +252,48 @@ class Damage(Case):
         self.assertIn("incomplete checkpoint", last_line(result))
         self.assertEqual(self.rows(out), self.rows(self.whole))
 
+    def test_a_log_that_nobody_reads_ends_no_training(self):
+        out = self.path("unread")
+        reader, writer = os.pipe()
+        arguments = ["train", "--data", self.path("text"), "--tokenizer", "byte", "--out", out, *MODEL, *TRAINING, *GENERAL[:-1]]
+        process = subprocess.Popen([AOT, *arguments], stdout=subprocess.DEVNULL, stderr=writer)
+        os.close(writer)
+        os.read(reader, 1)
+        os.close(reader)
+        self.assertEqual(process.wait(timeout=120), 0)
+        self.assert_same_run(out)
+
+    def report(self, folder):
+        result = run("explain", "report", folder, "--out", self.path("page.html"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        with open(self.path("page.html"), encoding="utf-8") as file:
+            page = file.read()
+        self.assertRegex(page, r"counting bigrams reach</dt><dd>\d")
+        return page, result.stderr
+
+    def test_a_report_takes_the_tokenizer_that_the_run_was_given(self):
+        page, errors = self.report(self.whole)
+        self.assertIn("What it writes", page)
+        self.assertNotIn("warning", errors)
+
+    def test_a_report_of_a_run_without_a_tokenizer_has_no_samples(self):
+        result = run("train", "--data", self.path("text"), "--vocab-size", "256", "--out", self.path("bare"), *MODEL, "--steps", "2", *GENERAL)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        page, errors = self.report(self.path("bare"))
+        self.assertNotIn("What it writes", page)
+        self.assertIn("the page has no samples", errors)
+
+    def test_a_warmup_follows_the_budget_of_tokens(self):
+        few = str(10 * 8 * 32)  # ten steps
+        flags = ["--data", self.path("text"), "--tokenizer", "byte", "--threads", "1", "--quiet", *MODEL, "--batch", "4", "--accumulate", "2", "--max-tokens", few]
+        result = run("train", *flags, "--out", self.path("budget"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        with open(os.path.join(self.path("budget"), "config.toml"), encoding="utf-8") as file:
+            self.assertIn("warmup = 1\n", file.read())
+        result = run("train", *flags, "--out", self.path("no"), "--warmup", "11")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("warmup of 11 steps exceeds the 10 steps", last_line(result))
+
     def test_a_run_that_lost_its_checkpoints_is_not_started_anew(self):
         out = self.path("lost")
         shutil.copytree(self.whole, out, symlinks=True)

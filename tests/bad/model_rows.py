@@ -116,7 +116,7 @@ def generation(base):
         return Row("generate: prompt file, " + name, code, words, make)
 
     for flag, values in {"--tokens": (-1, 1 << 63, "x", 1.5), "--top-k": (-1, "x"), "--temperature": ("nan", "inf", -1), "--top-p": (2, -0.5, "nan"),
-                         "--min-p": (2, "nan"), "--n": (0, -1), "--seed": ("x",)}.items():
+                         "--min-p": (2, "nan"), "--repetition-penalty": (0.001, 101), "--n": (0, -1), "--seed": ("x",)}.items():
         for value in values:
             yield row(f"{flag} {value}", 2, [flag], flag, value)
     yield row("--stop of nothing", 2, ["--stop"], "--stop", "")
