@@ -61,7 +61,7 @@ std::string random_bytes(Random& random, size_t length) {
 
 TEST(BpeTokenizer, GivesTheIdsOfPythonsTokenizers) {
   const Json cases = parse_json(read_file(golden_folder() + "/ids.json", 1 << 20), "ids.json");
-  ASSERT_GT(cases.size(), 30u);
+  ASSERT_GT(cases.size(), 150u);  // the last 120 are random strings of Unicode 14
   for (const Json& one : cases) {
     const std::string text = one["text"].get<std::string>();
     EXPECT_EQ(small_bpe().encode(text), one["ids"].get<std::vector<int32_t>>()) << escaped(text);
