@@ -60,6 +60,20 @@ class Runs : public testing::Test {
     return out;
   }
 
+  /// Trains "run" until a signal comes while the row of the metrics that begins so is written.
+  [[nodiscard]] RunSummary stopped_at(const std::string& row) const {
+    RunRequest stopped = request("run");
+    stopped.on_row = [&row](const std::string& line) {
+      if (line.rfind(row, 0) == 0) std::raise(SIGINT);
+    };
+    catch_stop_signals();
+    RunSummary out = train(std::move(stopped));
+    forget_stop_signal();
+    std::signal(SIGINT, SIG_DFL);
+    std::signal(SIGTERM, SIG_DFL);
+    return out;
+  }
+
   [[nodiscard]] std::vector<std::string> checkpoints(const std::string& run) const {
     std::vector<std::string> out;
     for (const auto& entry : fs::directory_iterator(folder_.path(run + "/checkpoints"))) out.push_back(entry.path().filename().string());
@@ -161,15 +175,7 @@ TEST_F(Runs, AnEvaluationThatASignalPutOffIsMadeUp) {
     return out;
   };
   train(request("whole"));
-  RunRequest stopped = request("run");
-  stopped.on_row = [](const std::string& line) {
-    if (line.find("{\"step\":10,\"loss\"") == 0) std::raise(SIGINT);  // between the step and its evaluation
-  };
-  catch_stop_signals();
-  const RunSummary half = train(std::move(stopped));
-  forget_stop_signal();
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  const RunSummary half = stopped_at("{\"step\":10,\"loss\"");  // between the step and its evaluation
   EXPECT_EQ(half.step, 10);
   EXPECT_FALSE(half.best);
   RunRequest resumed = reopen_run(folder_.path("run"));
@@ -181,15 +187,7 @@ TEST_F(Runs, AnEvaluationThatASignalPutOffIsMadeUp) {
 }
 
 TEST_F(Runs, StoppedInTheirLastValidationAreFinishedByAResume) {
-  RunRequest stopped = request("run");
-  stopped.on_row = [](const std::string& line) {
-    if (line.find("{\"step\":20,\"val_loss\"") == 0) std::raise(SIGINT);
-  };
-  catch_stop_signals();
-  const RunSummary half = train(std::move(stopped));
-  forget_stop_signal();
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  const RunSummary half = stopped_at("{\"step\":20,\"val_loss\"");
   EXPECT_EQ(half.step, 20);
   EXPECT_FALSE(half.finished);
   EXPECT_FALSE(half.val_loss);
