@@ -10,6 +10,7 @@
 #include "aot/generate/decoder.h"
 #include "aot/generate/sampling.h"
 #include "aot/kernels/cpu/path.h"
+#include "aot/ops/ceilings.h"
 #include "apps/bench_model.h"
 #include "apps/bench_support.h"
 

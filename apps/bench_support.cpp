@@ -6,20 +6,16 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <numeric>
 
-#include <ATen/ops/mm.h>
-#include <ATen/ops/ones.h>
 #include <ATen/Parallel.h>
-#include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 #include <torch/version.h>
 
 #include "aot/core/device.h"
 #include "aot/core/log.h"
 #include "aot/core/machine.h"
-#include "aot/kernels/cpu/ceilings.h"
 #include "aot/kernels/cpu/path.h"
+#include "aot/ops/ceilings.h"
 #include "apps/command.h"
 
 namespace aot {
@@ -47,13 +43,6 @@ double thread_cpu_ms() {
   return 1e3 * static_cast<double>(now.tv_sec) + 1e-6 * static_cast<double>(now.tv_nsec);
 }
 
-/// Runs body(thread) once on each thread.
-void on_every_thread(const std::function<void(int64_t)>& body) {
-  at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t thread = begin; thread < end; ++thread) body(thread);
-  });
-}
-
 /// Whether each thread gets its processor: CPU time over wall time of a short spin.
 bool machine_is_quiet() {
   std::vector<double> shares(static_cast<size_t>(at::get_num_threads()));
@@ -77,43 +66,6 @@ struct Round {
   std::vector<double> ms;  // of each way, the first as the mean of its halves
   double difference = 0;   // of those halves
 };
-
-/// The best of several over some time: work() on all threads, in units per second. Threads that have just begun may share a processor.
-double best_rate(const std::function<double()>& work) {
-  double best = 0;
-  const auto begin = Clock::now();
-  for (int i = 0; i < 6 || ms_since(begin) < 150; ++i) {
-    const auto start = Clock::now();
-    const double done = work();
-    best = std::max(best, done / ms_since(start) * 1e3);
-  }
-  return best;
-}
-
-double flop_rate(int64_t (*loop)(int64_t, float*)) {
-  const auto threads = static_cast<size_t>(at::get_num_threads());
-  return best_rate([&] {
-           std::vector<int64_t> flop(threads);
-           on_every_thread([&](int64_t thread) {
-             float sink = 0.25F;
-             flop[static_cast<size_t>(thread)] = loop(1 << 20, &sink);
-           });
-           return static_cast<double>(std::accumulate(flop.begin(), flop.end(), int64_t{0}));
-         }) /
-         1e9;
-}
-
-double matmul_rate(int64_t n) {
-  const c10::InferenceMode guard;
-  const at::Tensor a = at::ones({n, n}), b = at::ones({n, n});
-  at::Tensor c = at::mm(a, b);
-  const double flop = 2 * std::pow(static_cast<double>(n), 3);
-  return best_rate([&] {
-           at::mm_out(c, a, b);
-           return flop;
-         }) /
-         1e9;
-}
 
 }  // namespace
 
@@ -175,25 +127,9 @@ Json Ceilings::json() const {
 }
 
 Ceilings measured_ceilings() {
-  return {.multiply_add_gflops = flop_rate(multiply_add_loop),
-          .bfloat16_dot_gflops = flop_rate(bfloat16_dot_loop),
-          .matmul_gflops = {matmul_rate(1024), matmul_rate(2048)}};
-}
-
-double measured_read_rate(int64_t bytes) {
-  const int64_t threads = at::get_num_threads();
-  const int64_t part = std::max<int64_t>(1, bytes / 4 / threads / 256) * 256;  // numbers of one thread
-  const at::Tensor numbers = at::ones({threads * part});
-  const auto* data = numbers.const_data_ptr<float>();
-  const int64_t passes = std::max<int64_t>(1, (64 << 20) / (4 * part * threads));
-  std::vector<float> sinks(static_cast<size_t>(threads));
-  return best_rate([&] {
-           on_every_thread([&](int64_t thread) {
-             for (int64_t i = 0; i < passes; ++i) sinks[static_cast<size_t>(thread)] += read_loop(data + thread * part, part);
-           });
-           return static_cast<double>(passes * threads * part * 4);
-         }) /
-         1e9;
+  return {.multiply_add_gflops = measured_multiply_add_gflops(),
+          .bfloat16_dot_gflops = measured_bfloat16_dot_gflops(),
+          .matmul_gflops = {measured_matmul_gflops(1024), measured_matmul_gflops(2048)}};
 }
 
 void compare(const Comparison& c, const Ceilings& ceilings, double seconds, bool json) {

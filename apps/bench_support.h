@@ -40,9 +40,6 @@ struct Ceilings {
 };
 Ceilings measured_ceilings();
 
-/// GB/s at which all threads together read `bytes`, each its own part, again and again.
-double measured_read_rate(int64_t bytes);
-
 /// One thing done by our way and by LibTorch's, on the same tensors.
 struct Comparison {
   std::string what, dtype;

@@ -88,6 +88,19 @@ class Doctor(CommandTest):
         self.assertGreater(facts["memory_bytes"], facts["available_memory_bytes"])
         self.assertIn("GFLOP/s", self.run_aot("doctor")[0])
 
+    def test_it_tells_which_kernels_run(self):
+        facts = self.json_of("doctor", "--json", env={"AOT_CPU_PATH": "generic"})
+        self.assertEqual(facts["cpu_path"], "generic")
+        self.assertEqual(facts["cpu_paths"][0], "generic")
+        self.assertIn("generic, by AOT_CPU_PATH", self.run_aot("doctor", env={"AOT_CPU_PATH": "generic"})[0])
+        self.assertIn("AOT_CPU_PATH=mmx is no path", self.error_of("doctor", code=2, env={"AOT_CPU_PATH": "mmx"}))
+
+    def test_tuning_times_every_path_and_changes_none(self):
+        facts = self.json_of("doctor", "--tune", "--json", env={"AOT_CPU_PATH": "generic"})
+        self.assertEqual([row["path"] for row in facts["tuning"]], facts["cpu_paths"])
+        for row in facts["tuning"]:
+            self.assertGreater(min(row["float32_gflops"], row["bfloat16_gflops"], row["attention_gflops"]), 0)
+
 
 class GoneReaders(CommandTest):
     def test_a_closed_stdout_is_a_write_error(self):

@@ -4,16 +4,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 
 #include <ATen/Context.h>
-#include <ATen/core/Tensor.h>
-#include <ATen/ops/mm.h>
-#include <ATen/ops/ones.h>
 #include <ATen/Parallel.h>
-#include <c10/core/InferenceMode.h>
 
 #include "aot/io/error.h"
 
@@ -61,20 +55,6 @@ void set_threads(int64_t threads) {
 
 int64_t thread_count() {
   return at::get_num_threads();
-}
-
-double measured_matmul_gflops() {
-  const c10::InferenceMode guard;
-  const int64_t n = 1024;
-  const at::Tensor a = at::ones({n, n}), b = at::ones({n, n});
-  double best = 0;
-  for (int i = 0; i < 8; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    const at::Tensor c = at::mm(a, b);
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    best = std::max(best, 2.0 * n * n * n / seconds / 1e9);
-  }
-  return best;
 }
 
 int64_t peak_resident_bytes() {

@@ -20,9 +20,6 @@ std::string dtype_name(at::ScalarType dtype);
 void set_threads(int64_t threads);
 int64_t thread_count();
 
-/// float32 matrix product rate of this process in GFLOP/s on a square of 1024, best of a few (about 0.1 s): the peak that shares refer to.
-double measured_matmul_gflops();
-
 /// Largest resident memory of this process so far, and now.
 int64_t peak_resident_bytes();
 int64_t resident_bytes();

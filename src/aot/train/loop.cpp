@@ -21,6 +21,7 @@
 #include "aot/data/loader.h"
 #include "aot/generate/generate.h"
 #include "aot/io/error.h"
+#include "aot/ops/ceilings.h"
 #include "aot/train/evaluate.h"
 
 namespace aot {
@@ -38,7 +39,7 @@ class Loop {
         context_(parts_.model.options().context),
         end_(planned_steps(train_, tokens_per_step())),
         stop_(train_.stop_after > 0 ? std::min(train_.stop_after, end_) : end_),
-        peak_gflops_(measured_matmul_gflops()),
+        peak_gflops_(measured_peak_gflops(parse_dtype(train_.dtype))),
         tokenizer_json_(parts_.data.tokenizer ? parts_.data.tokenizer->to_json() : ""),
         seconds_before_(state_.seconds),
         saved_step_(state_.step),
@@ -135,7 +136,8 @@ void Loop::log_row() {
   const double spent = std::max(step_seconds_ - logged_seconds_, 1e-9);
   const double tokens_per_s = static_cast<double>((state_.step - logged_step_) * tokens_per_step()) / spent;
   const double gflops = tokens_per_s * parts_.flop_per_token / 1e9;
-  if (gflops > peak_gflops_) peak_gflops_ = std::max(gflops, measured_matmul_gflops());  // the first measurement was disturbed
+  if (gflops > peak_gflops_)  // the first measurement was disturbed
+    peak_gflops_ = std::max(gflops, measured_peak_gflops(parse_dtype(train_.dtype)));
   parts_.log.step({.step = state_.step,
                    .loss = last_.loss,
                    .lr = last_.lr,

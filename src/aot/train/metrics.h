@@ -40,7 +40,7 @@ struct StepRow {
   int64_t tokens = 0;        // seen by the run
   double seconds = 0;        // trained by the run
   double tokens_per_s = 0;
-  double peak_share = 0;     // model FLOP/s over the matrix product rate measured at start
+  double peak_share = 0;     // model FLOP/s over what the multiply-adds of the processor reach (ops/ceilings.h)
   int64_t memory_bytes = 0;  // largest resident so far
 };
 
