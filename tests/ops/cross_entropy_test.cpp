@@ -9,10 +9,12 @@
 #include <ATen/ops/gather.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/remainder.h>
+#include <ATen/ops/zeros_like.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
+#include "aot/core/gradients.h"
 #include "tests/kernels/paths.h"
 #include "tests/support/tensors.h"
 
@@ -79,6 +81,34 @@ TEST(CrossEntropy, ScalesItsGradientsByWhatComesInHoweverOftenItIsAsked) {
   for (const at::Tensor& leaf : {c.x, c.head}) leaf.mutable_grad().reset();
   (loss * 0.5).backward();
   EXPECT_LT(test::max_difference(c.head.grad(), plain[1] * 0.5), 1e-15);
+}
+
+TEST(CrossEntropy, AddsTheHeadsGradientInPlaceForThatOfTheLoss) {
+  for (const at::ScalarType products : {at::kFloat, at::kBFloat16}) {
+    const Case apart = make_case(600, kLargeVocab, true), in = make_case(600, kLargeVocab, true);
+    const auto loss = [products](const Case& c) {
+      const bool before = at::autocast::is_autocast_enabled(at::kCPU);
+      at::autocast::set_autocast_enabled(at::kCPU, products == at::kBFloat16);
+      const at::Tensor out = c.loss();
+      at::autocast::set_autocast_enabled(at::kCPU, before);
+      return out;
+    };
+    const at::Tensor share = at::full({}, 0.25);  // a power of 2: bits stay the same
+    in.head.mutable_grad() = at::zeros_like(in.head);
+    const void* buffer = in.head.grad().const_data_ptr();
+    loss(apart).backward(share);
+    {
+      const GradientsInPlace in_place(0.25);
+      loss(in).backward(share);
+    }
+    EXPECT_TRUE(in.head.grad().equal(apart.head.grad())) << products;
+    EXPECT_TRUE(in.x.grad().equal(apart.x.grad())) << products;
+    EXPECT_EQ(in.head.grad().const_data_ptr(), buffer);
+    const GradientsInPlace in_place(0.25);
+    loss(in).backward(share);
+    EXPECT_LT(test::max_difference(in.head.grad(), apart.head.grad() * 2), 1e-6);
+    EXPECT_THROW(loss(in).backward(), c10::ValueError);  // not what its gradient was added for
+  }
 }
 
 TEST(CrossEntropy, WithEveryTargetIgnoredIsNaNWithoutGradient) {

@@ -176,11 +176,11 @@ TEST(Trainer, ForgetsTheGradientsOfAStepThatWasRefused) {
   const LanguageModel model(tiny_model(), 8), untouched(tiny_model(), 8);
   Trainer trainer(model, options_of(4, 1), 1, 10), other(untouched, options_of(4, 1), 1, 10);
   const Batch batch = counting_batch(4, 1);
-  const at::Tensor first = model.parameters().front().value;
+  const at::Tensor weight = model.blocks().front().mixer().parameters().front().value;  // used once: sums have one order, hooked or not
   const unsigned hook =
-      first.register_hook([](const at::Tensor& gradient) { return gradient.mul(std::numeric_limits<double>::infinity()); });
+      weight.register_hook([](const at::Tensor& gradient) { return gradient.mul(std::numeric_limits<double>::infinity()); });
   expect_error(1, "non-finite: step 1: gradient of", [&] { trainer.step(batch.ids, batch.targets); });
-  first.remove_hook(hook);
+  weight.remove_hook(hook);
   EXPECT_EQ(trainer.step(batch.ids, batch.targets).gradient_norm, other.step(batch.ids, batch.targets).gradient_norm);
   EXPECT_EQ(distance(model, untouched), 0);
 }

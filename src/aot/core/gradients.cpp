@@ -6,12 +6,13 @@
 namespace aot {
 namespace {
 
-thread_local bool in_place = false;
+thread_local double in_place = 0;  // d loss; 0: not in place
 
 }  // namespace
 
-GradientsInPlace::GradientsInPlace() : before_(in_place) {
-  in_place = true;
+GradientsInPlace::GradientsInPlace(double loss_gradient) : before_(in_place) {
+  TORCH_CHECK_VALUE(loss_gradient != 0, "GradientsInPlace: loss_gradient must not be 0");
+  in_place = loss_gradient;
 }
 
 GradientsInPlace::~GradientsInPlace() {
@@ -19,10 +20,14 @@ GradientsInPlace::~GradientsInPlace() {
 }
 
 bool adds_gradient_in_place(const at::Tensor& weight) {
-  if (!in_place || !weight.is_leaf() || !weight.requires_grad()) return false;
+  if (in_place == 0 || !weight.is_leaf() || !weight.requires_grad()) return false;
   const at::Tensor& gradient = weight.grad();
   return gradient.defined() && gradient.is_contiguous() && gradient.scalar_type() == weight.scalar_type() &&
          torch::autograd::impl::hooks(weight).empty();
+}
+
+double loss_gradient_in_place() {
+  return in_place == 0 ? 1 : in_place;
 }
 
 }  // namespace aot

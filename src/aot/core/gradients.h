@@ -7,20 +7,24 @@
 namespace aot {
 
 /// While it lives, operators recorded by this thread that make a weight's gradient add it to the weight's `grad()` themselves and return
-/// none: no tensor of the weight's size is made and added. For training steps; torch::autograd::grad would not see such gradients.
+/// none: no tensor of the weight's size is made and added. For training steps; torch::autograd::grad would not see such gradients. Each
+/// loss recorded must be taken backward once, with `loss_gradient`, since a loss may add its gradients as soon as it is computed.
 class GradientsInPlace {
  public:
-  GradientsInPlace();
+  explicit GradientsInPlace(double loss_gradient = 1);
   ~GradientsInPlace();
   GradientsInPlace(const GradientsInPlace&) = delete;
   GradientsInPlace& operator=(const GradientsInPlace&) = delete;
 
  private:
-  bool before_;
+  double before_;
 };
 
 /// Whether an operator recorded now may add `weight`'s gradient to its `grad()`: in a GradientsInPlace, for a leaf that has a contiguous
 /// gradient of its own type and no hook that wants to see gradients.
 bool adds_gradient_in_place(const at::Tensor& weight);
+
+/// What backward will be started with: that of the GradientsInPlace in force, else 1.
+double loss_gradient_in_place();
 
 }  // namespace aot

@@ -2,6 +2,7 @@
 #include "aot/ops/cross_entropy.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <ATen/autocast_mode.h>
 #include <ATen/ops/_log_softmax.h>
@@ -18,6 +19,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/autograd/graph_task.h>
 
+#include "aot/core/gradients.h"
 #include "aot/kernels/cpu/cross_entropy.h"
 #include "aot/ops/matmul.h"
 #include "aot/ops/tasks.h"
@@ -133,7 +135,7 @@ struct Pass {
   CrossEntropyOptions options;
   double weight = 0;
   at::Tensor losses;      // (N,) wide
-  at::Tensor dx, d_head;  // (N, D) of the dtype of x, (V, D) wide and zero at first; or undefined
+  at::Tensor dx, d_head;  // (N, D) of the dtype of x; (V, D) wide, added to; or undefined
 
   void run() const {
     const int64_t rows = x.size(0), vocab_size = head.size(0), chunk = chunk_rows(rows, vocab_size);
@@ -167,24 +169,36 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
                             const at::Tensor& targets, const CrossEntropyOptions& options) {
     const at::ScalarType wide = wide_type(x);
     const int64_t counted = targets.ne(kIgnoredTarget).sum().item<int64_t>();
+    const bool in_place = adds_gradient_in_place(head) && head.scalar_type() == wide;
+    const double loss_gradient = in_place ? loss_gradient_in_place() : 1;
     Pass pass{.x = x, .head = head.to(x.scalar_type()), .targets = targets, .options = options};
-    pass.weight = counted > 0 ? 1 / static_cast<double>(counted) : 0;
+    pass.weight = counted > 0 ? loss_gradient / static_cast<double>(counted) : 0;
     pass.losses = at::empty(targets.sizes(), x.options().dtype(wide));
     pass.dx = at::empty(x.sizes(), x.options());
-    pass.d_head = at::zeros(head.sizes(), head.options().dtype(wide));
+    pass.d_head = in_place ? head.grad() : at::zeros(head.sizes(), head.options().dtype(wide));
     pass.run();
-    context->save_for_backward({pass.dx, pass.d_head.to(head.scalar_type())});
+    context->saved_data["made_with"] = loss_gradient;
+    if (in_place)
+      context->save_for_backward({pass.dx});
+    else
+      context->save_for_backward({pass.dx, pass.d_head.to(head.scalar_type())});
     return (pass.losses.sum(at::kDouble) / static_cast<double>(counted)).to(wide);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& gradients) {
     const auto saved = context->get_saved_variables();
-    const double factor = gradients[0].item<double>();
-    if (factor == 1) return {saved[0], saved[1], at::Tensor(), at::Tensor()};
+    const auto given = gradients[0].item<double>(), made_with = context->saved_data["made_with"].toDouble();
+    if (saved.size() == 1) {
+      TORCH_CHECK_VALUE(std::abs(given - made_with) <= 1e-6 * std::abs(made_with),
+                        "linear_cross_entropy: the head's gradient was added for ", made_with, " (GradientsInPlace), backward was given ",
+                        given);
+      return {saved[0], at::Tensor(), at::Tensor(), at::Tensor()};
+    }
+    if (given == 1) return {saved[0], saved[1], at::Tensor(), at::Tensor()};
     // Gradients of the size of the head are scaled where they stand, unless the graph is kept for another backward.
-    if (torch::autograd::get_current_graph_task_keep_graph()) return {saved[0] * factor, saved[1] * factor, at::Tensor(), at::Tensor()};
-    return {saved[0].mul_(factor), saved[1].mul_(factor), at::Tensor(), at::Tensor()};
+    if (torch::autograd::get_current_graph_task_keep_graph()) return {saved[0] * given, saved[1] * given, at::Tensor(), at::Tensor()};
+    return {saved[0].mul_(given), saved[1].mul_(given), at::Tensor(), at::Tensor()};
   }
 };
 

@@ -19,6 +19,7 @@ struct CrossEntropyOptions {
 /// lse = log sum_v exp(x . h_v); in nats; NaN, with gradients of 0, when all are ignored.
 ///   x (N, D);  head (V, D);  targets (N,) int64, -1 = ignored, else below V.   Differentiable in x and head, once.
 ///   Both gradients are made in the forward pass, chunk by chunk; the backward scales them in place unless the graph is retained.
+///   In a GradientsInPlace the head's gradient is added to its grad() at once.
 ///   Products are in the dtype of x, under autocast in autocast's; logits, softmax, sums and the head's gradient are float32 (float64 for
 ///   float64). On the CPU they run on our own kernels where these are faster, loss and gradient of a row in one go.
 ///   Cost: 3 products of N x V x D with gradients, 1 without. Memory: `cross_entropy_buffer_bytes` beside the gradients; half types add

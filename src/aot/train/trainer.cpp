@@ -40,6 +40,7 @@ StepResult Trainer::step(const at::Tensor& ids, const at::Tensor& targets, Langu
   const int64_t done = steps(), passes = options_.accumulate;
   if (unfinished_) optimizer_.zero_gradients();
   unfinished_ = true;
+  const double share = 1.0 / static_cast<double>(passes);  // of a pass in the step's loss
   StepResult result{.lr = learning_rate(options_.schedule, horizon_, done)};
   for (int64_t pass = 0; pass < passes; ++pass) {
     input.training = true;
@@ -47,14 +48,14 @@ StepResult Trainer::step(const at::Tensor& ids, const at::Tensor& targets, Langu
     const int64_t first = pass * options_.batch;
     at::Tensor loss;
     {
-      const GradientsInPlace in_place;
+      const GradientsInPlace in_place(share);
       const Autocast autocast(ids.device().type(), dtype_);
       loss = model_.loss(ids.narrow(0, first, options_.batch), targets.narrow(0, first, options_.batch), input);
     }
     const auto value = loss.item<double>();
     if (!std::isfinite(value)) refuse_loss(done + 1, value, optimizer_.parameters());
-    result.loss += value / static_cast<double>(passes);
-    loss.backward(passes == 1 ? at::Tensor() : at::full_like(loss, 1.0 / static_cast<double>(passes)));
+    result.loss += value * share;
+    loss.backward(passes == 1 ? at::Tensor() : at::full_like(loss, share));
   }
   result.gradient_norm = optimizer_.gradient_norm();
   if (!std::isfinite(result.gradient_norm))
