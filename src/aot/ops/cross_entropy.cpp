@@ -10,6 +10,7 @@
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
@@ -129,6 +130,14 @@ void losses_of_logits(at::Tensor logits, const at::Tensor& targets, const CrossE
   if (!gradient.is_same(g)) gradient.copy_(g);
 }
 
+/// An uninitialised tensor (rows, cols) in memory that this thread keeps for the next loss. From a heap it would come and go between the
+/// small tensors of a step, find its old place taken, and take another one of the same size.
+at::Tensor kept_buffer(Scratch& memory, int64_t rows, int64_t cols, const at::TensorOptions& options) {
+  if (!options.device().is_cpu()) return at::empty({rows, cols}, options);
+  const int64_t bytes = rows * cols * static_cast<int64_t>(options.dtype().itemsize()), unit = sizeof(float);
+  return at::from_blob(memory.of((bytes + unit - 1) / unit), {rows, cols}, options);
+}
+
 /// What goes over all chunks: losses of all rows, and gradients where these are wanted.
 struct Pass {
   at::Tensor x, head, targets;  // (N, D), (V, D) of the dtype of x, (N,)
@@ -140,10 +149,11 @@ struct Pass {
   void run() const {
     const int64_t rows = x.size(0), vocab_size = head.size(0), chunk = chunk_rows(rows, vocab_size);
     const Products products{.own = own_matmul(x, x.scalar_type())};
+    thread_local Scratch wide_memory, half_memory;
     const at::TensorOptions wide = x.options().dtype(wide_type(x)).requires_grad(false);
-    const at::Tensor transposed = head.t(), buffer = at::empty({chunk, vocab_size}, wide);
+    const at::Tensor transposed = head.t(), buffer = kept_buffer(wide_memory, chunk, vocab_size, wide);
     const bool half = dx.defined() && is_half(x);
-    const at::Tensor half_gradient = half ? at::empty({chunk, vocab_size}, x.options()) : at::Tensor();
+    const at::Tensor half_gradient = half ? kept_buffer(half_memory, chunk, vocab_size, x.options().requires_grad(false)) : at::Tensor();
     const at::Tensor wide_dx = half ? at::empty({chunk, x.size(1)}, wide) : at::Tensor();
     for (int64_t first = 0; first < rows; first += chunk) {
       const int64_t n = std::min(chunk, rows - first);

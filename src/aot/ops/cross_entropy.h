@@ -22,8 +22,8 @@ struct CrossEntropyOptions {
 ///   In a GradientsInPlace the head's gradient is added to its grad() at once.
 ///   Products are in the dtype of x, under autocast in autocast's; logits, softmax, sums and the head's gradient are float32 (float64 for
 ///   float64). On the CPU they run on our own kernels where these are faster, loss and gradient of a row in one go.
-///   Cost: 3 products of N x V x D with gradients, 1 without. Memory: `cross_entropy_buffer_bytes` beside the gradients; half types add
-///   half of that, and the head in that type.
+///   Cost: 3 products of N x V x D with gradients, 1 without. Memory: `cross_entropy_buffer_bytes` beside the gradients, which the
+///   calling thread keeps for the next loss on the CPU; half types add half of that, and the head in that type.
 at::Tensor linear_cross_entropy(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets,
                                 const CrossEntropyOptions& options = {});
 
