@@ -6,12 +6,14 @@
 
 #include "aot/core/log.h"
 #include "aot/core/signals.h"
+#include "aot/data/image_dataset.h"
 #include "aot/data/meta.h"
 #include "aot/data/prepare.h"
 #include "aot/data/token_dataset.h"
 #include "aot/io/error.h"
 #include "aot/io/json.h"
 #include "apps/command.h"
+#include "apps/data_images.h"
 
 namespace aot {
 namespace {
@@ -21,6 +23,7 @@ constexpr size_t kFrequentTokens = 10;
 
 struct PrepareState {
   PrepareOptions options;
+  ImagePrepareOptions images;
   Fields fields;
 };
 
@@ -112,6 +115,7 @@ Json split_facts(const TextDataset& data, const TokenFile& file, const std::stri
 
 void run_inspect(const InspectState& state, const GeneralOptions& general) {
   if (state.path.empty()) throw UsageError("data inspect needs a folder or a .bin");
+  if (holds_images(state.path)) return run_inspect_images(state.path, general);
   const TextDataset data = open_text_dataset(state.path, state.tokenizer, state.vocab_size);
   const Json facts = {{"path", data.path},
                       {"tokenizer", data.tokenizer ? Json(data.tokenizer->kind()) : Json()},
@@ -141,25 +145,31 @@ void add_data(Subcommand& command) {
   set_examples(command.app, "aot data prepare book.txt --tokenizer char --out data/book\naot data inspect data/book\n");
 
   const auto prepare = std::make_shared<PrepareState>();
-  CLI::App* app = command.app.add_subcommand("prepare", "text files and folders -> train.bin, val.bin, tokenizer.json, meta.json");
+  CLI::App* app = command.app.add_subcommand("prepare", "text -> train.bin, val.bin, tokenizer.json, meta.json; images -> packed images");
   app->fallthrough();
   set_examples(*app,
                "aot data prepare book.txt --tokenizer char --out data/book\n"
-               "aot data prepare texts/ more.txt --tokenizer gpt2:gpt2-bpe --val 0.05 --out data/texts\n");
-  app->add_option("FILE", prepare->options.inputs, "files, and folders to read recursively")->required();
+               "aot data prepare texts/ more.txt --tokenizer gpt2:gpt2-bpe --val 0.05 --out data/texts\n"
+               "aot data prepare --images train-images.gz --labels train-labels.gz --val-count 5000 --out data/digits\n");
+  app->add_option("FILE", prepare->options.inputs, "text files, and folders to read recursively");
   prepare->fields.heading("Prepare");
   prepare->fields.add("tokenizer", prepare->options.tokenizer, "byte, char, gpt2:DIR (encoder.json + vocab.bpe), or a tokenizer.json")
       .metavar("NAME");
-  prepare->fields.add("val", prepare->options.val, "share of the tokens, the last ones, kept for validation").min(0);
+  prepare->fields.add("val", prepare->options.val, "share of the tokens or images, the last ones, kept for validation").min(0);
   prepare->fields.add("out", prepare->options.out, "folder to make; must not exist or be empty").metavar("DIR");
+  describe(prepare->fields, prepare->images);
   prepare->fields.add_flags(*app);
   app->callback([prepare, &general = command.general] {
     resolve(prepare->fields);
-    run_prepare(prepare->options, general);
+    if (prepare->images.images.empty()) return run_prepare(prepare->options, general);
+    if (!prepare->options.inputs.empty()) throw UsageError("data prepare takes text files or --images, not both");
+    prepare->images.val = prepare->options.val;
+    prepare->images.out = prepare->options.out;
+    run_prepare_images(prepare->images, general);
   });
 
   const auto inspect = std::make_shared<InspectState>();
-  app = command.app.add_subcommand("inspect", "what a prepared folder or a .bin holds, every token checked");
+  app = command.app.add_subcommand("inspect", "what a prepared folder or a .bin holds, every token or image checked");
   app->fallthrough();
   set_examples(*app, "aot data inspect data/book\naot data inspect val.bin --tokenizer gpt2:gpt2-bpe --json\n");
   app->add_option("PATH", inspect->path, "prepared folder, folder of nanoGPT, or .bin")->required();

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import signal
+import struct
 import subprocess
 import tempfile
 import time
@@ -77,6 +78,22 @@ class Data(CommandTest):
             peaks.append(usage.ru_maxrss)
         self.assertLess(peaks[1], 400 * 1024)
         self.assertLess(peaks[1] - peaks[0], 16 * 1024, "KiB more for ten times the text")
+
+    def test_idx_images_are_packed_and_counted(self):
+        for name, shape, data in (("images", [5, 2, 3], bytes(range(30))), ("labels", [5], b"\0\2\1\1\2")):
+            (self.folder / name).write_bytes(struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape) + data)
+        out = str(self.folder / "out")
+        facts = self.json_of("data", "prepare", "--images", str(self.folder / "images"), "--labels", str(self.folder / "labels"), "--val-count", "2",
+                             "--out", out, "--json")
+        self.assertEqual((facts["height"], facts["width"], facts["channels"], facts["classes"]), (2, 3, 1, 3))
+        facts = self.json_of("data", "inspect", out, "--json")
+        self.assertEqual([facts[split]["per_class"] for split in ("train", "val")], [[1, 1, 1], [0, 1, 1]])
+        self.assertEqual((self.folder / "out/val.images").read_bytes(), bytes(range(18, 30)))
+        self.assertIn("2 images, as they were prepared", self.run_aot("data", "inspect", out)[0])
+
+    def test_text_and_images_do_not_go_together(self):
+        self.assertIn("not both", self.error_of("data", "prepare", "a.txt", "--images", "b", "--out", "c", code=2))
+        self.assertIn("--labels", self.error_of("data", "prepare", "--images", "b", "--out", "c", code=2))
 
     def test_a_stop_leaves_nothing(self):
         path = self.write("a.txt", LINE * 2_000_000)

@@ -19,6 +19,7 @@ import tempfile
 import time
 
 import data_rows
+import image_rows
 import model_rows
 import rows
 
@@ -90,7 +91,7 @@ def main():
     root = pathlib.Path(tempfile.mkdtemp(prefix="aot-bad-"))
     try:
         base = rows.Base(root / "base", run)
-        todo = [row for row in [*rows.all_rows(base), *data_rows.all_rows(base), *model_rows.all_rows(base)] if wanted in row.name]
+        todo = [row for row in [*rows.all_rows(base), *data_rows.all_rows(base), *image_rows.all_rows(base), *model_rows.all_rows(base)] if wanted in row.name]
         base_kb = run(["train", "--data", str(root / "absent"), "--out", str(root / "none")])[2]
 
         def one(numbered):

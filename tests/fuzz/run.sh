@@ -20,7 +20,7 @@ for source in src/aot/io/*.cpp src/aot/data/{bpe_tokenizer,meta,split_pattern,te
   [ "$object" -nt "$source" ] || "$clang" "${flags[@]}" -fsanitize=fuzzer-no-link -c "$source" -o "$object"
 done
 for target in "${targets[@]}"; do
-  "$clang" "${flags[@]}" -fsanitize=fuzzer "tests/fuzz/$target.cpp" "$out"/io/*.o -lcrypto -lpcre2-8 -o "$out/$target"
+  "$clang" "${flags[@]}" -fsanitize=fuzzer "tests/fuzz/$target.cpp" "$out"/io/*.o -lcrypto -lpcre2-8 -lz -o "$out/$target"
   mkdir -p "$out/corpus/$target"
   case $target in json | safetensors | bpe_files | tokenizer_json | dataset_meta) dictionary=tests/fuzz/json.dict ;; toml) dictionary=tests/fuzz/toml.dict ;; *) dictionary= ;; esac
   echo "== $target, $seconds s"

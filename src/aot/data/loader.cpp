@@ -1,30 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/data/loader.h"
 
-#include <csignal>
-
+#include "aot/core/signals.h"
 #include "aot/io/error.h"
 
 namespace aot {
-namespace {
-
-/// Blocks every signal while in scope; a thread started meanwhile keeps them blocked, so that signals reach the main thread only.
-class BlockedSignals {
- public:
-  BlockedSignals() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  BlockedSignals(const BlockedSignals&) = delete;
-  BlockedSignals& operator=(const BlockedSignals&) = delete;
-
- private:
-  sigset_t before_ = {};
-};
-
-}  // namespace
 
 BatchLoader::BatchLoader(const TokenFile& file, const BatchOptions& options) : file_(file), options_(options) {
   if (options.rows < 1 || options.length < 1)

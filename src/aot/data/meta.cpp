@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/data/meta.h"
 
-#include <algorithm>
 #include <limits>
 
 #include "aot/io/error.h"
@@ -15,16 +14,9 @@ constexpr int64_t kFormat = 1;
 constexpr uint64_t kMaxBytes = 16u << 20;
 constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
 
-std::string digest_of(const Json& object, const std::string& key, const std::string& path) {
-  std::string digest = json_text(object, key, path);
-  const bool is_hex = std::all_of(digest.begin(), digest.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-  if (digest.size() != 64 || !is_hex) throw FileError(path, "key '" + key + "'", "need 64 hexadecimal digits");
-  return digest;
-}
-
 SplitMeta split_of(const Json& object, const std::string& path) {
   return {json_integer(object, "tokens", path, 1, kMost), json_integer(object, "text_bytes", path, 0, kMost),
-          digest_of(object, "sha256", path)};
+          json_digest(object, "sha256", path)};
 }
 
 Json split_json(const SplitMeta& split) {
@@ -43,7 +35,7 @@ DatasetMeta parse_dataset_meta(std::string_view text, const std::string& path) {
   if (format > kFormat) throw FileError(path, "key 'format'", str("newer than this program (found ", format, ", need ", kFormat, ")"));
   DatasetMeta meta;
   meta.tokenizer = json_text(json, "tokenizer", path);
-  meta.tokenizer_sha256 = digest_of(json, "tokenizer_sha256", path);
+  meta.tokenizer_sha256 = json_digest(json, "tokenizer_sha256", path);
   meta.vocab_size = json_integer(json, "vocab_size", path, 1, std::numeric_limits<int32_t>::max());
   const std::string dtype = json_text(json, "dtype", path);
   if (dtype != "uint16" && dtype != "uint32")

@@ -2,15 +2,13 @@
 #include "aot/data/prepare.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 
-#include "aot/core/atomic.h"
 #include "aot/core/log.h"
 #include "aot/core/signals.h"
+#include "aot/data/new_folder.h"
 #include "aot/data/sources.h"
 #include "aot/data/text_reader.h"
 #include "aot/data/tokenizer.h"
@@ -24,38 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kMaxNarrowVocabulary = 65'536;
-
-std::string without_slash_at_end(std::string path) {
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
-  return path;
-}
-
-/// A folder in the making beside the one wanted, removed unless it was put into place. Clears what killed processes left of the same.
-class FolderInTheMaking {
- public:
-  explicit FolderInTheMaking(const std::string& wanted)
-      : wanted_(without_slash_at_end(wanted)), temporary_(folder_of(wanted_), fs::path(wanted_).filename().string(), 0777) {
-    remove_leftovers(folder_of(wanted_), fs::path(wanted_).filename().string());
-  }
-
-  [[nodiscard]] std::string path(const std::string& name) const { return temporary_.path() + "/" + name; }
-  void put_into_place() {
-    sync_folder(temporary_.path());
-    if (std::rename(temporary_.path().c_str(), wanted_.c_str()) != 0)  // replaces an empty folder too
-      throw FileError(wanted_, "", str("cannot be put into place: ", std::strerror(errno)), "", ExitCode::io);
-    sync_folder(folder_of(wanted_));
-  }
-
- private:
-  std::string wanted_;
-  TemporaryFolder temporary_;
-};
-
-void write_text(const std::string& path, std::string_view text) {
-  OutputFile file(path);
-  file.write(text);
-  file.finish();
-}
 
 /// Writes ids as little-endian uint16 or uint32.
 class TokenWriter {
@@ -142,10 +108,7 @@ void check_options(const PrepareOptions& options) {
   if (options.out.empty()) throw UsageError("data prepare needs --out DIR");
   if (!(options.val >= 0 && options.val < 1)) throw UsageError(str("--val: need a share from 0 to below 1 (found ", options.val, ")"));
   if (options.tokenizer == "bpe") throw UsageError("--tokenizer bpe: training a vocabulary is not built yet", "use gpt2:DIR or char");
-  std::error_code ignored;
-  const bool is_there = fs::exists(fs::symlink_status(options.out, ignored));
-  if (is_there && !(fs::is_directory(options.out, ignored) && fs::is_empty(options.out, ignored)))
-    throw UsageError(str("--out: ", escaped(options.out), " is there and not an empty folder: never overwritten"));
+  check_is_new_folder(options.out);
 }
 
 }  // namespace
@@ -166,7 +129,7 @@ std::optional<PrepareResult> prepare_text(const PrepareOptions& options) {
     tokenizer = make_char_tokenizer(scan.characters);
   }
 
-  FolderInTheMaking folder(options.out);
+  NewFolder folder(options.out);
   const std::string all_path = folder.path("all.bin");
   const std::optional<int64_t> tokens = encode_all(scan, *tokenizer, all_path);
   if (!tokens) return std::nullopt;
@@ -193,8 +156,8 @@ std::optional<PrepareResult> prepare_text(const PrepareOptions& options) {
   meta.source_files = static_cast<int64_t>(scan.sources.size());
   for (size_t i = 0; i < std::min(kMaxSources, scan.sources.size()); ++i)
     meta.sources.push_back({scan.sources[i].path, static_cast<int64_t>(scan.sources[i].bytes)});
-  write_text(folder.path("tokenizer.json"), tokenizer_text);
-  write_text(folder.path("meta.json"), dataset_meta_text(meta));
+  folder.write_text("tokenizer.json", tokenizer_text);
+  folder.write_text("meta.json", dataset_meta_text(meta));
   folder.put_into_place();
   return result;
 }

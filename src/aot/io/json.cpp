@@ -150,4 +150,11 @@ bool json_bool(const Json& object, const std::string& key, const std::string& pa
   return member.get<bool>();
 }
 
+std::string json_digest(const Json& object, const std::string& key, const std::string& path) {
+  std::string digest = json_text(object, key, path);
+  if (digest.size() != 64 || digest.find_first_not_of("0123456789abcdef") != std::string::npos)
+    throw FileError(path, "key '" + key + "'", "need 64 hexadecimal digits");
+  return digest;
+}
+
 }  // namespace aot

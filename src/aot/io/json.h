@@ -32,5 +32,7 @@ int64_t json_integer(const Json& object, const std::string& key, const std::stri
 double json_number(const Json& object, const std::string& key, const std::string& path);
 std::string json_text(const Json& object, const std::string& key, const std::string& path);
 bool json_bool(const Json& object, const std::string& key, const std::string& path);
+/// A SHA-256 as 64 hexadecimal digits.
+std::string json_digest(const Json& object, const std::string& key, const std::string& path);
 
 }  // namespace aot

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parts of `aot data` that are about images.
+#pragma once
+
+#include <string>
+
+#include "aot/data/image_prepare.h"
+#include "apps/command.h"
+
+namespace aot {
+
+void describe(Fields& fields, ImagePrepareOptions& options);
+void run_prepare_images(const ImagePrepareOptions& options, const GeneralOptions& general);
+void run_inspect_images(const std::string& path, const GeneralOptions& general);
+
+}  // namespace aot

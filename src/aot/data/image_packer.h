@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "aot/data/image_meta.h"
+#include "aot/data/new_folder.h"
+#include "aot/io/image.h"
+#include "aot/io/output.h"
+
+namespace aot {
+
+struct PackedImages {
+  ImageSplitMeta split;
+  int64_t height = 0, width = 0, channels = 0;
+  int64_t largest_label = 0;
+  std::vector<double> mean, std;  // per channel, values in [0, 1]; a channel that never changes has std 1
+};
+
+/// Writes NAME.images and NAME.labels of one split.
+class ImagePacker {
+ public:
+  ImagePacker(const NewFolder& folder, const std::string& name);
+  /// Every image must have the shape of the first. Throws Error otherwise.
+  void add(const Image& image, int64_t label);
+  [[nodiscard]] int64_t images() const { return packed_.split.images; }
+  PackedImages finish();
+
+ private:
+  OutputFile pixels_, labels_;
+  PackedImages packed_;
+  std::vector<uint64_t> counts_;  // (channels, 256): how often a value occurs
+};
+
+}  // namespace aot
