@@ -33,7 +33,7 @@ def idx_files():
     yield row("empty", ["empty file"], b"")
     yield row("no IDX", ["bad magic", "looks like PNG"], b"\x89PNG\r\n\x1a\n" + bytes(40))
     yield row("little-endian", ["byte order?"], b"\3\x08\0\0" + struct.pack("<III", 4, 2, 2) + bytes(16))
-    yield row("little-endian sizes", ["header needs"], b"\0\0\x08\3" + struct.pack("<III", 4, 2, 2) + bytes(16))
+    yield row("little-endian sizes", ["size overflows"], b"\0\0\x08\3" + struct.pack("<III", 4, 2, 2) + bytes(16))
     yield row("floats", ["elements of type 13"], idx([4, 2, 2], bytes(64), kind=13))
     yield row("sizes that wrap", ["size overflows"], idx([0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF]))
     yield row("no images", ["dimension 0 is 0"], idx([0, 2, 2]))
