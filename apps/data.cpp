@@ -163,10 +163,12 @@ void add_data(Subcommand& command) {
     resolve(prepare->fields);
     if (prepare->images.images.empty()) return run_prepare(prepare->options, general);
     if (!prepare->options.inputs.empty()) throw UsageError("data prepare takes text files or --images, not both");
-    prepare->images.val = prepare->options.val;
-    prepare->images.out = prepare->options.out;
+    prepare->images.pack.val = prepare->options.val;
+    prepare->images.pack.out = prepare->options.out;
     run_prepare_images(prepare->images, general);
   });
+
+  add_make_images(command);
 
   const auto inspect = std::make_shared<InspectState>();
   app = command.app.add_subcommand("inspect", "what a prepared folder or a .bin holds, every token or image checked");

@@ -2,12 +2,16 @@
 #include "apps/data_images.h"
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "aot/core/log.h"
+#include "aot/core/random.h"
 #include "aot/core/signals.h"
 #include "aot/data/image_dataset.h"
+#include "aot/data/image_make.h"
 #include "aot/io/error.h"
 #include "aot/io/json.h"
 
@@ -15,12 +19,52 @@ namespace aot {
 namespace {
 
 constexpr size_t kClassesShown = 20;
+constexpr int64_t kDigitSide = 28, kShapeSide = 64, kMaxDrawnSide = 1024;
 
 Json split_facts(const ImageSplit& split, const std::string& sha256, size_t classes) {
   split.check_all();
   std::vector<int64_t> counts(classes);
   for (int64_t i = 0; i < split.size(); ++i) ++counts[static_cast<size_t>(split.label(i))];
   return {{"images", split.size()}, {"sha256", sha256}, {"per_class", counts}};
+}
+
+void print_packed(const std::optional<ImageMeta>& meta, const std::string& out, const GeneralOptions& general) {
+  if (!meta) return log_warning("stopped; nothing was written");
+  const int64_t val = meta->val ? meta->val->images : 0;
+  if (general.json)
+    return print(dump_json({{"out", out},
+                            {"height", meta->height},
+                            {"width", meta->width},
+                            {"channels", meta->channels},
+                            {"classes", meta->classes.size()},
+                            {"masks", !meta->train.masks_sha256.empty()},
+                            {"train_images", meta->train.images},
+                            {"val_images", val}}) +
+                 "\n");
+  print(fmt::format("{}: {} train and {} val images of {} x {} x {} in {} classes\n", escaped(out), meta->train.images, val, meta->height,
+                    meta->width, meta->channels, meta->classes.size()));
+}
+
+struct MakeState {
+  std::string kind;
+  int64_t count = 10'000, size = 0;
+  PackOptions pack;
+  Fields fields;
+};
+
+void run_make(const MakeState& state, const GeneralOptions& general) {
+  check_pack_options(state.pack);
+  catch_stop_signals();
+  uint64_t seed = static_cast<uint64_t>(general.seed);
+  if (general.seed < 0) {
+    seed = fresh_seed();
+    log_info(str("seed ", seed));
+  }
+  const bool digits = state.kind == "digits";
+  const int64_t size = state.size > 0 ? state.size : digits ? kDigitSide : kShapeSide;
+  print_packed(pack_images(digits ? drawn_digits(state.count, size, seed) : drawn_shapes(state.count, size, seed),
+                           str("drawn ", state.kind, ", seed ", seed), state.pack),
+               state.pack.out, general);
 }
 
 }  // namespace
@@ -30,26 +74,12 @@ void describe(Fields& fields, ImagePrepareOptions& options) {
   fields.add("images", options.images, "IDX file with images, also gzip").metavar("FILE");
   fields.add("labels", options.labels, "IDX file with their labels, also gzip").metavar("FILE");
   fields.add("format", options.format, "what the files are").choices({"idx"});
-  fields.add("val-count", options.val_count, "images, the last ones, kept for validation; -1: by --val").min(-1);
+  fields.add("val-count", options.pack.val_count, "images, the last ones, kept for validation; -1: by --val").min(-1);
 }
 
 void run_prepare_images(const ImagePrepareOptions& options, const GeneralOptions& general) {
   catch_stop_signals();
-  const std::optional<ImagePrepareResult> result = prepare_images(options);
-  if (!result) return log_warning("stopped; nothing was written");
-  const ImageMeta& meta = result->meta;
-  const int64_t val = meta.val ? meta.val->images : 0;
-  if (general.json)
-    return print(dump_json({{"out", options.out},
-                            {"height", meta.height},
-                            {"width", meta.width},
-                            {"channels", meta.channels},
-                            {"classes", meta.classes.size()},
-                            {"train_images", meta.train.images},
-                            {"val_images", val}}) +
-                 "\n");
-  print(fmt::format("{}: {} train and {} val images of {} x {} x {} in {} classes\n", escaped(options.out), meta.train.images, val,
-                    meta.height, meta.width, meta.channels, meta.classes.size()));
+  print_packed(prepare_images(options), options.pack.out, general);
 }
 
 void run_inspect_images(const std::string& path, const GeneralOptions& general) {
@@ -78,6 +108,25 @@ void run_inspect_images(const std::string& path, const GeneralOptions& general) 
     print(fmt::format("{:<11} {:>7} {:>7}\n", escaped(data.classes[i], 40), facts["train"]["per_class"][i].get<int64_t>(),
                       data.val ? facts["val"]["per_class"][i].get<int64_t>() : 0));
   if (classes > kClassesShown) print(fmt::format("and {} more classes\n", classes - kClassesShown));
+}
+
+void add_make_images(Subcommand& command) {
+  const auto state = std::make_shared<MakeState>();
+  CLI::App* app = command.app.add_subcommand("make", "draws labelled images: digits from strokes, or shapes on textures with their masks");
+  app->fallthrough();
+  set_examples(*app,
+               "aot data make shapes --out data/shapes --seed 1\naot data make digits --count 2000 --val 0.5 --out data/digits --seed 1\n");
+  app->add_option("KIND", state->kind, "shapes or digits")->required()->check(CLI::IsMember({"shapes", "digits"}));
+  state->fields.heading("Make");
+  state->fields.add("count", state->count, "images in all").min(1).max(10'000'000);
+  state->fields.add("size", state->size, "side in pixels; 0: 64 for shapes, 28 for digits").min(0).max(kMaxDrawnSide);
+  state->fields.add("val", state->pack.val, "share of the images, the last ones, kept for validation").min(0);
+  state->fields.add("out", state->pack.out, "folder to make; must not exist or be empty").metavar("DIR");
+  state->fields.add_flags(*app);
+  app->callback([state, &general = command.general] {
+    resolve(state->fields);
+    run_make(*state, general);
+  });
 }
 
 }  // namespace aot

@@ -11,6 +11,8 @@ namespace aot {
 
 void describe(Fields& fields, ImagePrepareOptions& options);
 void run_prepare_images(const ImagePrepareOptions& options, const GeneralOptions& general);
+/// aot data make.
+void add_make_images(Subcommand& command);
 void run_inspect_images(const std::string& path, const GeneralOptions& general);
 
 }  // namespace aot

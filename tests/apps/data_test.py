@@ -91,6 +91,16 @@ class Data(CommandTest):
         self.assertEqual((self.folder / "out/val.images").read_bytes(), bytes(range(18, 30)))
         self.assertIn("2 images, as they were prepared", self.run_aot("data", "inspect", out)[0])
 
+    def test_drawn_images_are_those_of_their_seed(self):
+        outs = [str(self.folder / name) for name in ("a", "b", "c")]
+        for out, seed in zip(outs, ("1", "1", "2")):
+            facts = self.json_of("data", "make", "shapes", "--count", "10", "--size", "16", "--seed", seed, "--out", out, "--json")
+            self.assertEqual((facts["train_images"], facts["val_images"], facts["masks"]), (9, 1, True))
+        a, b, c = (self.json_of("data", "inspect", out, "--json")["train"]["sha256"] for out in outs)
+        self.assertEqual(a, b)
+        self.assertNotEqual(a, c)
+        self.assertIn("never overwritten", self.error_of("data", "make", "digits", "--out", outs[0], code=2))
+
     def test_text_and_images_do_not_go_together(self):
         self.assertIn("not both", self.error_of("data", "prepare", "a.txt", "--images", "b", "--out", "c", code=2))
         self.assertIn("--labels", self.error_of("data", "prepare", "--images", "b", "--out", "c", code=2))

@@ -19,8 +19,8 @@ class Images : public testing::Test {
   std::string write(const std::string& name, const std::vector<int64_t>& shape, const std::string& data) {
     return folder_.write(name, idx_bytes(shape, data));
   }
-  ImagePrepareResult prepare(const std::string& images, const std::string& labels, double val = 0.1, int64_t val_count = -1) {
-    return prepare_images({.images = images, .labels = labels, .val = val, .val_count = val_count, .out = out()}).value();
+  ImageMeta prepare(const std::string& images, const std::string& labels, double val = 0.1, int64_t val_count = -1) {
+    return prepare_images({.images = images, .labels = labels, .pack = {.out = out(), .val = val, .val_count = val_count}}).value();
   }
   void expect_refused(int code, std::string_view words, const std::string& images, const std::string& labels, double val = 0.1) {
     expect_error(code, words, [&] { prepare(images, labels, val); });
@@ -54,9 +54,9 @@ TEST_F(Images, TheLastAreForValidation) {
 
 TEST_F(Images, AShareForValidationIsRoundedUpAndNoneIsPossible) {
   const std::string images = write("i", {11, 1, 1}, std::string(11, 'a')), labels = write("l", {11}, std::string(11, '\0'));
-  EXPECT_EQ(prepare(images, labels).meta.val->images, 2);
+  EXPECT_EQ(prepare(images, labels).val->images, 2);
   fs::remove_all(out());
-  EXPECT_FALSE(prepare(images, labels, 0).meta.val);
+  EXPECT_FALSE(prepare(images, labels, 0).val);
   EXPECT_EQ(open_image_dataset(out()).val, nullptr);
   EXPECT_FALSE(fs::exists(out() + "/val.images"));
 }

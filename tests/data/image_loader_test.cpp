@@ -35,8 +35,7 @@ class Loader : public testing::Test {
     std::iota(labels.begin(), labels.end(), '\0');
     prepare_images({.images = folder_.write("i", idx_bytes({kImages, kHeight, kWidth}, random_bytes(1, kImages * kValues))),
                     .labels = folder_.write("l", idx_bytes({kImages}, labels)),
-                    .val = 0,
-                    .out = folder_.path("out")});
+                    .pack = {.out = folder_.path("out"), .val = 0}});
     data_ = open_image_dataset(folder_.path("out"));
   }
   [[nodiscard]] ImageLoaderOptions options() const {

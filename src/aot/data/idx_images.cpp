@@ -23,13 +23,13 @@ class IdxImages final : public ImageSource {
   }
 
   [[nodiscard]] int64_t size() const override { return images_.count(); }
-  int64_t next(Image& into) override {
+  void next(LabelledImage& into) override {
     const std::vector<int64_t>& shape = images_.shape();
-    into.reshape(shape[1], shape[2], shape.size() == 4 ? 3 : 1);
-    images_.read_item(into.pixels.data());
+    into.image.reshape(shape[1], shape[2], shape.size() == 4 ? 3 : 1);
+    images_.read_item(into.image.pixels.data());
     uint8_t label = 0;
     labels_.read_item(&label);
-    return label;
+    into.label = label;
   }
 
  private:

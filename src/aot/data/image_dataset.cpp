@@ -35,7 +35,12 @@ ImageSplit::ImageSplit(const std::string& folder, const std::string& name, const
       width_(meta.width),
       channels_(meta.channels),
       pixels_sha256_(split.pixels_sha256),
-      labels_sha256_(split.labels_sha256) {
+      labels_sha256_(split.labels_sha256),
+      masks_sha256_(split.masks_sha256) {
+  if (!masks_sha256_.empty()) {
+    masks_.emplace(folder + "/" + name + ".masks");
+    check_size(*masks_, split.images, static_cast<uint64_t>(height_ * width_));
+  }
   check_size(pixels_, split.images, static_cast<uint64_t>(height_ * width_ * channels_));
   check_size(labels_file_, split.images, sizeof(uint16_t));
   labels_.resize(static_cast<size_t>(split.images));
@@ -45,15 +50,27 @@ ImageSplit::ImageSplit(const std::string& folder, const std::string& name, const
       throw FileError(labels_file_.path(), str("record ", i), str("label ", labels_[i], " of ", meta.classes.size(), " classes"));
 }
 
-void ImageSplit::read(int64_t index, Image& into) const {
+void ImageSplit::check_index(int64_t index) const {
   if (index < 0 || index >= size()) throw Error(ExitCode::failed, str("image ", index, " of ", size()));
+}
+
+void ImageSplit::read(int64_t index, Image& into) const {
+  check_index(index);
   into.reshape(height_, width_, channels_);
   pixels_.read_at(static_cast<uint64_t>(index) * into.pixels.size(), into.pixels.data(), into.pixels.size());
+}
+
+void ImageSplit::read_mask(int64_t index, std::vector<uint8_t>& into) const {
+  check_index(index);
+  if (!masks_) throw Error(ExitCode::failed, str(escaped(path()), ": has no masks"));
+  into.resize(static_cast<size_t>(height_ * width_));
+  masks_->read_at(static_cast<uint64_t>(index) * into.size(), into.data(), into.size());
 }
 
 void ImageSplit::check_all() const {
   check_digest(pixels_, pixels_sha256_);
   check_digest(labels_file_, labels_sha256_);
+  if (masks_) check_digest(*masks_, masks_sha256_);
 }
 
 bool holds_images(const std::string& path) {

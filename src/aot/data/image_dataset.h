@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,13 +30,20 @@ class ImageSplit {
   [[nodiscard]] int64_t label(int64_t index) const { return labels_[static_cast<size_t>(index)]; }
   /// Image `index` as (height, width, channels). REQUIRES: 0 <= index < size().
   void read(int64_t index, Image& into) const;
+  /// Whether it is known which pixels of an image are its object.
+  [[nodiscard]] bool has_masks() const { return masks_.has_value(); }
+  /// The mask of image `index`, (height, width): 1 where the object is, 0 elsewhere. REQUIRES: has_masks().
+  void read_mask(int64_t index, std::vector<uint8_t>& into) const;
   /// Reads the whole split once and throws FileError `digest mismatch` when it is not what was prepared.
   void check_all() const;
 
  private:
+  void check_index(int64_t index) const;
+
   InputFile pixels_, labels_file_;
+  std::optional<InputFile> masks_;
   int64_t height_, width_, channels_;
-  std::string pixels_sha256_, labels_sha256_;
+  std::string pixels_sha256_, labels_sha256_, masks_sha256_;
   std::vector<uint16_t> labels_;
 };
 

@@ -16,12 +16,17 @@ constexpr uint64_t kMaxBytes = 16u << 20;
 constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
 
 ImageSplitMeta split_of(const Json& object, const std::string& path) {
-  return {json_integer(object, "images", path, 1, kMost), json_digest(object, "pixels_sha256", path),
-          json_digest(object, "labels_sha256", path)};
+  ImageSplitMeta split = {json_integer(object, "images", path, 1, kMost), json_digest(object, "pixels_sha256", path),
+                          json_digest(object, "labels_sha256", path)};
+  if (!json_member(object, "masks_sha256", path).is_null()) split.masks_sha256 = json_digest(object, "masks_sha256", path);
+  return split;
 }
 
 Json split_json(const ImageSplitMeta& split) {
-  return {{"images", split.images}, {"pixels_sha256", split.pixels_sha256}, {"labels_sha256", split.labels_sha256}};
+  return {{"images", split.images},
+          {"pixels_sha256", split.pixels_sha256},
+          {"labels_sha256", split.labels_sha256},
+          {"masks_sha256", split.masks_sha256.empty() ? Json() : Json(split.masks_sha256)}};
 }
 
 const Json& array_of(const Json& object, const std::string& key, const std::string& path) {

@@ -14,6 +14,7 @@ struct ImageSplitMeta {
   int64_t images = 0;
   std::string pixels_sha256;  // of SPLIT.images
   std::string labels_sha256;  // of SPLIT.labels
+  std::string masks_sha256;   // of SPLIT.masks; empty: there are none
 };
 
 struct ImageMeta {

@@ -2,12 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "aot/data/image_meta.h"
+#include "aot/data/image_source.h"
 #include "aot/data/new_folder.h"
-#include "aot/io/image.h"
 #include "aot/io/output.h"
 
 namespace aot {
@@ -19,17 +20,19 @@ struct PackedImages {
   std::vector<double> mean, std;  // per channel, values in [0, 1]; a channel that never changes has std 1
 };
 
-/// Writes NAME.images and NAME.labels of one split.
+/// Writes NAME.images, NAME.labels, and NAME.masks where the first image has a mask.
 class ImagePacker {
  public:
   ImagePacker(const NewFolder& folder, const std::string& name);
-  /// Every image must have the shape of the first. Throws Error otherwise.
-  void add(const Image& image, int64_t label);
+  /// Every image must have the shape of the first, and a mask if that has one. Throws Error otherwise.
+  void add(const LabelledImage& labelled);
   [[nodiscard]] int64_t images() const { return packed_.split.images; }
   PackedImages finish();
 
  private:
+  std::string masks_path_;
   OutputFile pixels_, labels_;
+  std::optional<OutputFile> masks_;
   PackedImages packed_;
   std::vector<uint64_t> counts_;  // (channels, 256): how often a value occurs
 };

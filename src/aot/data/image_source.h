@@ -11,13 +11,19 @@
 
 namespace aot {
 
-/// Images of one size, read one behind the other.
+struct LabelledImage {
+  Image image;
+  int64_t label = 0;
+  std::vector<uint8_t> mask;  // (height, width): 1 where the object is, 0 elsewhere; empty when it is not known
+};
+
+/// Images of one size, one behind the other.
 class ImageSource {
  public:
   virtual ~ImageSource() = default;
   [[nodiscard]] virtual int64_t size() const = 0;
-  /// The next image; returns its label. REQUIRES: called at most size() times. Throws FileError.
-  virtual int64_t next(Image& into) = 0;
+  /// REQUIRES: called at most size() times. Throws FileError.
+  virtual void next(LabelledImage& into) = 0;
 };
 
 /// What one set of files holds.
