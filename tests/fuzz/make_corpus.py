@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the seed corpora of the fuzz targets into tests/fuzz/corpus/; the same bytes each time."""
 
+import base64
+import gzip
 import hashlib
 import json
 import pathlib
@@ -38,6 +40,10 @@ def tokenizer(vocab, merges, split, decoder, special):
     model = {"type": "BPE", "dropout": None, "unk_token": None, "vocab": vocab, "merges": merges}
     return json.dumps({"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None, "pre_tokenizer": split,
                        "post_processor": None, "decoder": decoder, "model": model}, ensure_ascii=False).encode()
+
+
+def idx(shape, data, kind=8):
+    return struct.pack(f">HBB{len(shape)}I", 0, kind, len(shape), *shape) + data
 
 
 def corpora():
@@ -88,6 +94,16 @@ def corpora():
         bytes([8 << 1]) + struct.pack("<6H", 1, 2, 255, 0, 7, 3), bytes([8 << 1]) + struct.pack("<2H", 1, 256), bytes([17 << 1 | 1]) + struct.pack("<3I", 1, 70000, 5),
         bytes([4 << 1]) + struct.pack("<64I", *[3] * 64), bytes([31 << 1 | 1]) + struct.pack("<2I", 0x80000000, 0xFFFFFFFF), bytes([8 << 1]) + b"abc",
     ]
+    images = json.loads((HERE.parent.parent / "golden/images/images.json").read_text())["files"]
+    for kind, start in (("jpg", b"\1"), ("png", b"\x81")):
+        yield {"jpg": "jpeg", "png": "png"}[kind], [start + base64.b64decode(images[name]["file"]) for name in images if name.endswith(kind)]
+    yield "idx", [idx([3, 2, 2], bytes(12)), idx([4], b"\0\1\2\3"), gzip.compress(idx([3, 2, 2], bytes(12)), mtime=0), idx([2, 2, 2, 3], bytes(24)),
+                  gzip.compress(idx([4], b""), mtime=0) + gzip.compress(b"abcd", mtime=0), idx([0xFFFFFFFF] * 4, b""), idx([3, 2, 2], bytes(12), kind=13)]
+    split = {"images": 3, "pixels_sha256": "a" * 64, "labels_sha256": "b" * 64, "masks_sha256": None}
+    meta = {"format": 1, "kind": "images", "height": 2, "width": 3, "channels": 3, "classes": ["a", "b\n"], "mean": [0, 0.5, 1], "std": [0.1, 1, 1],
+            "train": split, "val": {**split, "masks_sha256": "c" * 64}, "source": "x"}
+    changes = [{}, {"val": None}, {"channels": 1, "mean": [0], "std": [1]}, {"kind": "text"}, {"height": 20000}, {"classes": []}, {"std": [0, 0, 0]}]
+    yield "image_meta", [json.dumps({**meta, **change}).encode() for change in changes]
     split = {"tokens": 9, "text_bytes": 9, "sha256": "a" * 64}
     meta = {"format": 1, "tokenizer": "byte", "tokenizer_sha256": "b" * 64, "vocab_size": 256, "dtype": "uint16", "train": split, "val": split,
             "source_files": 1, "sources": [{"name": "x\n.txt", "bytes": 18}]}
