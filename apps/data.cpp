@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <memory>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -150,7 +151,8 @@ void add_data(Subcommand& command) {
   set_examples(*app,
                "aot data prepare book.txt --tokenizer char --out data/book\n"
                "aot data prepare texts/ more.txt --tokenizer gpt2:gpt2-bpe --val 0.05 --out data/texts\n"
-               "aot data prepare --images train-images.gz --labels train-labels.gz --val-count 5000 --out data/digits\n");
+               "aot data prepare --images train-images.gz --labels train-labels.gz --val-count 5000 --out data/digits\n"
+               "aot data prepare --images photos/ --skip-bad --out data/photos\n");
   app->add_option("FILE", prepare->options.inputs, "text files, and folders to read recursively");
   prepare->fields.heading("Prepare");
   prepare->fields.add("tokenizer", prepare->options.tokenizer, "byte, char, gpt2:DIR (encoder.json + vocab.bpe), or a tokenizer.json")
@@ -165,6 +167,7 @@ void add_data(Subcommand& command) {
     if (!prepare->options.inputs.empty()) throw UsageError("data prepare takes text files or --images, not both");
     prepare->images.pack.val = prepare->options.val;
     prepare->images.pack.out = prepare->options.out;
+    prepare->images.folder.threads = general.threads > 0 ? general.threads : static_cast<int64_t>(std::thread::hardware_concurrency());
     run_prepare_images(prepare->images, general);
   });
 

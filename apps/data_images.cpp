@@ -19,13 +19,17 @@ namespace aot {
 namespace {
 
 constexpr size_t kClassesShown = 20;
-constexpr int64_t kDigitSide = 28, kShapeSide = 64, kMaxDrawnSide = 1024;
+constexpr int64_t kDigitSide = 28, kShapeSide = 64, kMaxDrawnSide = 1024, kMaxPackedSide = 1024;
 
 Json split_facts(const ImageSplit& split, const std::string& sha256, size_t classes) {
   split.check_all();
   std::vector<int64_t> counts(classes);
   for (int64_t i = 0; i < split.size(); ++i) ++counts[static_cast<size_t>(split.label(i))];
   return {{"images", split.size()}, {"sha256", sha256}, {"per_class", counts}};
+}
+
+std::string size_text(int64_t height, int64_t width, int64_t channels) {
+  return height > 0 ? fmt::format(" of {} x {} x {}", height, width, channels) : " in files";
 }
 
 void print_packed(const std::optional<ImageMeta>& meta, const std::string& out, const GeneralOptions& general) {
@@ -39,10 +43,12 @@ void print_packed(const std::optional<ImageMeta>& meta, const std::string& out, 
                             {"classes", meta->classes.size()},
                             {"masks", !meta->train.masks_sha256.empty()},
                             {"train_images", meta->train.images},
-                            {"val_images", val}}) +
+                            {"val_images", val},
+                            {"skipped", meta->skipped},
+                            {"skipped_for", meta->reasons}}) +
                  "\n");
-  print(fmt::format("{}: {} train and {} val images of {} x {} x {} in {} classes\n", escaped(out), meta->train.images, val, meta->height,
-                    meta->width, meta->channels, meta->classes.size()));
+  print(fmt::format("{}: {} train and {} val images{} in {} classes\n", escaped(out), meta->train.images, val,
+                    size_text(meta->height, meta->width, meta->channels), meta->classes.size()));
 }
 
 struct MakeState {
@@ -71,9 +77,15 @@ void run_make(const MakeState& state, const GeneralOptions& general) {
 
 void describe(Fields& fields, ImagePrepareOptions& options) {
   fields.heading("Prepare images");
-  fields.add("images", options.images, "IDX file with images, also gzip").metavar("FILE");
-  fields.add("labels", options.labels, "IDX file with their labels, also gzip").metavar("FILE");
-  fields.add("format", options.format, "what the files are").choices({"idx"});
+  fields.add("images", options.images, "folder with a folder of JPEG and PNG files per class, CIFAR's files, or an IDX file")
+      .metavar("PATH");
+  fields.add("labels", options.labels, "IDX file with the labels").metavar("FILE");
+  fields.add("format", options.format, "what the images are; auto: a folder of files, or IDX")
+      .choices({"auto", "folder", "idx", "cifar10", "cifar100"});
+  fields.add("size", options.folder.size, "folder: packs pixels, the shorter side resized to this, the middle cut out; 0: packs the files")
+      .min(0)
+      .max(kMaxPackedSide);
+  fields.add("skip-bad", options.folder.skip_bad, "folder: leaves bad images out and names them");
   fields.add("val-count", options.pack.val_count, "images, the last ones, kept for validation; -1: by --val").min(-1);
 }
 
@@ -95,7 +107,7 @@ void run_inspect_images(const std::string& path, const GeneralOptions& general) 
                       {"train", split_facts(*data.train, data.train_sha256, classes)},
                       {"val", data.val ? split_facts(*data.val, data.val_sha256, classes) : Json()}};
   if (general.json) return print(dump_json(facts) + "\n");
-  print(fmt::format("images      {} x {} x {}\n", data.height, data.width, data.channels));
+  print(fmt::format("images     {}\n", size_text(data.height, data.width, data.channels)));
   for (const char* split : {"train", "val"}) {
     const Json& part = facts[split];
     if (part.is_null())

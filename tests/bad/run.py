@@ -25,6 +25,7 @@ import rows
 
 AOT = os.environ.get("AOT_COMMAND", "build/release/aot")
 SECONDS = 20  # against hanging; the parsers' own time is measured in tests/io
+MOST_MEMORY_KB = 1024 * 1024
 EXTRA_MEMORY_KB = 64 * 1024  # above a run that refuses a missing file, and above the size of the input
 
 
@@ -70,6 +71,8 @@ def problems_of(row, folder, base_kb):
         problems.append(f"exit {code}, need {row.code}")
     if seconds > SECONDS:
         problems.append(f"took more than {SECONDS} s")
+    if peak_kb > MOST_MEMORY_KB:
+        problems.append(f"{peak_kb} KiB of memory")
     if row.code != 0:
         last = text.splitlines()[-1] if text else ""
         if not last.startswith("aot: error: ") or sum(line.startswith("aot: error: ") for line in text.splitlines()) != 1:

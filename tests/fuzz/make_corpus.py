@@ -99,10 +99,12 @@ def corpora():
         yield {"jpg": "jpeg", "png": "png"}[kind], [start + base64.b64decode(images[name]["file"]) for name in images if name.endswith(kind)]
     yield "idx", [idx([3, 2, 2], bytes(12)), idx([4], b"\0\1\2\3"), gzip.compress(idx([3, 2, 2], bytes(12)), mtime=0), idx([2, 2, 2, 3], bytes(24)),
                   gzip.compress(idx([4], b""), mtime=0) + gzip.compress(b"abcd", mtime=0), idx([0xFFFFFFFF] * 4, b""), idx([3, 2, 2], bytes(12), kind=13)]
-    split = {"images": 3, "pixels_sha256": "a" * 64, "labels_sha256": "b" * 64, "masks_sha256": None}
+    split = {"images": 3, "pixels_sha256": "a" * 64, "labels_sha256": "b" * 64, "masks_sha256": None, "sizes_sha256": None}
     meta = {"format": 1, "kind": "images", "height": 2, "width": 3, "channels": 3, "classes": ["a", "b\n"], "mean": [0, 0.5, 1], "std": [0.1, 1, 1],
-            "train": split, "val": {**split, "masks_sha256": "c" * 64}, "source": "x"}
-    changes = [{}, {"val": None}, {"channels": 1, "mean": [0], "std": [1]}, {"kind": "text"}, {"height": 20000}, {"classes": []}, {"std": [0, 0, 0]}]
+            "train": split, "val": {**split, "masks_sha256": "c" * 64}, "source": "x", "skipped": 1, "skipped_for": ["y"]}
+    files = {**split, "sizes_sha256": "d" * 64}
+    changes = [{}, {"val": None}, {"channels": 1, "mean": [0], "std": [1]}, {"kind": "text"}, {"height": 20000}, {"classes": []}, {"std": [0, 0, 0]},
+               {"height": None, "width": None, "train": files, "val": files}, {"height": None}]
     yield "image_meta", [json.dumps({**meta, **change}).encode() for change in changes]
     split = {"tokens": 9, "text_bytes": 9, "sha256": "a" * 64}
     meta = {"format": 1, "tokenizer": "byte", "tokenizer_sha256": "b" * 64, "vocab_size": 256, "dtype": "uint16", "train": split, "val": split,

@@ -66,7 +66,7 @@ class DrawnDigits final : public ImageSource {
   DrawnDigits(int64_t count, int64_t side, uint64_t seed) : count_(count), side_(side), seed_(seed) {}
   [[nodiscard]] int64_t size() const override { return count_; }
 
-  void next(LabelledImage& into) override {
+  bool next(LabelledImage& into) override {
     Random random(derive_seed(seed_, "drawn digit", static_cast<uint64_t>(drawn_++)));
     into.label = static_cast<int64_t>(random.below(10));
     const std::vector<std::vector<Point>> ways = draw_ways(random, into.label);
@@ -81,6 +81,7 @@ class DrawnDigits final : public ImageSource {
           for (size_t i = 0; i + 1 < way.size(); ++i) nearest = std::min(nearest, distance_to_piece(here, way[i], way[i + 1]));
         into.image.pixels[static_cast<size_t>(y * side_ + x)] = pixel_of(ink * std::clamp((radius - nearest) / edge + .5, 0.0, 1.0));
       }
+    return true;
   }
 
  private:

@@ -138,7 +138,7 @@ class DrawnShapes final : public ImageSource {
   DrawnShapes(int64_t count, int64_t side, uint64_t seed) : count_(count), side_(side), seed_(seed) {}
   [[nodiscard]] int64_t size() const override { return count_; }
 
-  void next(LabelledImage& into) override {
+  bool next(LabelledImage& into) override {
     Random random(derive_seed(seed_, "drawn shape", static_cast<uint64_t>(drawn_++)));
     into.label = static_cast<int64_t>(random.below(kClassCount));
     const std::array<Colour, 4> colours = draw_colours(random);
@@ -163,6 +163,7 @@ class DrawnShapes final : public ImageSource {
         for (size_t c = 0; c < 3; ++c) into.image.pixels[3 * at + c] = pixel_of(below[c] + share * (above[c] - below[c]));
         into.mask[at] = share >= .5 ? 1 : 0;
       }
+    return true;
   }
 
  private:

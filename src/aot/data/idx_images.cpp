@@ -23,13 +23,14 @@ class IdxImages final : public ImageSource {
   }
 
   [[nodiscard]] int64_t size() const override { return images_.count(); }
-  void next(LabelledImage& into) override {
+  bool next(LabelledImage& into) override {
     const std::vector<int64_t>& shape = images_.shape();
     into.image.reshape(shape[1], shape[2], shape.size() == 4 ? 3 : 1);
     images_.read_item(into.image.pixels.data());
     uint8_t label = 0;
     labels_.read_item(&label);
     into.label = label;
+    return true;
   }
 
  private:

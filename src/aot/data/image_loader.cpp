@@ -9,6 +9,7 @@
 
 #include "aot/core/random.h"
 #include "aot/core/signals.h"
+#include "aot/data/mix.h"
 #include "aot/io/error.h"
 
 namespace aot {
@@ -23,6 +24,9 @@ void check_options(const ImageSplit& split, const ImageLoaderOptions& options) {
     throw UsageError(str("need mean and std for ", channels, " channels (found ", options.mean.size(), " and ", options.std.size(), ")"));
   for (const double deviation : options.std)
     if (!(deviation > 0)) throw UsageError(str("std must be above 0 (found ", deviation, ")"));
+  if (split.height() == 0 && options.view.image_size == 0) throw UsageError("these images have sizes of their own: need --image-size");
+  if (options.view.resize > 0 && options.view.resize < options.view.image_size)
+    throw UsageError(str("--resize ", options.view.resize, " is below --image-size ", options.view.image_size));
   if (split.size() > std::numeric_limits<int32_t>::max())
     throw UsageError(str("has ", split.size(), " images, need at most ", std::numeric_limits<int32_t>::max()));
 }
@@ -37,15 +41,20 @@ std::vector<int32_t> order_of_epoch(uint64_t seed, int64_t epoch, int64_t size) 
   return order;
 }
 
-ImageLoader::ImageLoader(const ImageSplit& split, const ImageLoaderOptions& options) : split_(split), options_(options) {
+ImageLoader::ImageLoader(const ImageSplit& split, const ImageLoaderOptions& options)
+    : split_(split),
+      options_(options),
+      height_(options.view.image_size > 0 ? options.view.image_size : split.height()),
+      width_(options.view.image_size > 0 ? options.view.image_size : split.width()) {
   check_options(split, options);
   for (size_t c = 0; c < options.mean.size(); ++c) {
     scale_.push_back(static_cast<float>(1 / (255 * options.std[c])));
     offset_.push_back(static_cast<float>(-options.mean[c] / options.std[c]));
   }
   for (Buffer& buffer : buffers_) {
-    buffer.pixels.resize(static_cast<size_t>(options.batch * split.channels() * split.height() * split.width()));
+    buffer.pixels.resize(static_cast<size_t>(options.batch * split.channels() * height_ * width_));
     buffer.labels.resize(static_cast<size_t>(options.batch));
+    buffer.other_labels.resize(static_cast<size_t>(options.batch));
   }
   for (int64_t batch = 0; batch < kBuffers; ++batch) buffers_[batch].missing = rows_of(batch);
   const BlockedSignals blocked;
@@ -81,7 +90,9 @@ ImageBatch ImageLoader::next() {
   if (batch > 0) buffers_[(batch - 1) % kBuffers].missing = rows_of(batch - 1 + kBuffers);
   lock.unlock();
   changed_.notify_all();
-  return {options_.first_sample + batch * options_.batch, rows_of(batch), buffer.pixels.data(), buffer.labels.data()};
+  const bool is_mixed = options_.augment.mixup > 0 || options_.augment.cutmix > 0;
+  return {options_.first_sample + batch * options_.batch,  rows_of(batch), buffer.pixels.data(), buffer.labels.data(),
+          is_mixed ? buffer.other_labels.data() : nullptr, buffer.weight};
 }
 
 void ImageLoader::work() {
@@ -94,10 +105,16 @@ void ImageLoader::work() {
     } catch (...) {
       error = std::current_exception();
     }
-    const std::lock_guard<std::mutex> lock(mutex_);
     Buffer& buffer = buffers_[task.batch % kBuffers];
+    const auto rows = static_cast<int64_t>(task.indices.size());
+    std::unique_lock<std::mutex> lock(mutex_);
     if (error != nullptr && buffer.error == nullptr) buffer.error = error;
-    buffer.missing -= static_cast<int64_t>(task.indices.size());
+    if (buffer.missing == rows) {  // the last of the batch
+      lock.unlock();
+      mix(task.batch);
+      lock.lock();
+    }
+    buffer.missing -= rows;
     if (buffer.missing == 0) changed_.notify_all();
   }
 }
@@ -131,21 +148,57 @@ int64_t ImageLoader::index_of(int64_t sample) {
 
 void ImageLoader::make(const Task& task, Scratch& scratch) {
   Buffer& buffer = buffers_[task.batch % kBuffers];
-  const int64_t channels = split_.channels(), plane = split_.height() * split_.width();
+  const int64_t values = split_.channels() * height_ * width_;
   for (size_t i = 0; i < task.indices.size(); ++i) {
     const int64_t row = task.row + static_cast<int64_t>(i), sample = options_.first_sample + task.batch * options_.batch + row;
-    Image& image = scratch.image;
-    split_.read(task.indices[i], image);
     Random random(derive_seed(options_.seed, "augmentation of a sample", static_cast<uint64_t>(sample)));
-    augment(options_.augment, random, image, scratch.other);
-    float* out = buffer.pixels.data() + row * channels * plane;
-    for (int64_t c = 0; c < channels; ++c) {
-      const float scale = scale_[static_cast<size_t>(c)], offset = offset_[static_cast<size_t>(c)];
-      const uint8_t* in = image.pixels.data() + c;
-      for (int64_t p = 0; p < plane; ++p) out[c * plane + p] = static_cast<float>(in[p * channels]) * scale + offset;
-    }
+    view(task.indices[i], random, scratch);
+    augment(options_.augment, random, scratch.image, scratch.other);
+    float* out = buffer.pixels.data() + row * values;
+    normalise(scratch.image, out);
+    erase(random, out);
     buffer.labels[static_cast<size_t>(row)] = split_.label(task.indices[i]);
   }
+}
+
+void ImageLoader::view(int64_t index, Random& random, Scratch& scratch) const {
+  if (options_.augment.crop_scale > 0)
+    read_part(split_, index, draw_crop(random, split_.size_of(index), options_.augment.crop_scale), height_, width_, scratch.image,
+              scratch.other);
+  else if (options_.view.image_size > 0)
+    read_middle(split_, index, std::max(options_.view.resize, options_.view.image_size), options_.view.image_size, scratch.image,
+                scratch.other);
+  else
+    split_.read(index, scratch.image);
+}
+
+void ImageLoader::normalise(const Image& image, float* into) const {
+  const int64_t channels = image.channels, plane = height_ * width_;
+  for (int64_t c = 0; c < channels; ++c) {
+    const float scale = scale_[static_cast<size_t>(c)], offset = offset_[static_cast<size_t>(c)];
+    const uint8_t* in = image.pixels.data() + c;
+    for (int64_t p = 0; p < plane; ++p) into[c * plane + p] = static_cast<float>(in[p * channels]) * scale + offset;
+  }
+}
+
+/// Blanks with 0, which is the mean.
+void ImageLoader::erase(Random& random, float* image) const {
+  if (!(options_.augment.erase > 0 && random.uniform() < options_.augment.erase)) return;
+  const Box box = draw_erased(random, {height_, width_});
+  const auto top = static_cast<int64_t>(box.top), left = static_cast<int64_t>(box.left);
+  for (int64_t c = 0; c < split_.channels(); ++c)
+    for (int64_t y = top; y < top + static_cast<int64_t>(box.height); ++y)
+      std::fill_n(image + (c * height_ + y) * width_ + left, static_cast<int64_t>(box.width), 0.F);
+}
+
+void ImageLoader::mix(int64_t batch) {
+  if (options_.augment.mixup == 0 && options_.augment.cutmix == 0) return;
+  Buffer& buffer = buffers_[batch % kBuffers];
+  Random random(derive_seed(options_.seed, "mixing of a batch", static_cast<uint64_t>(options_.first_sample + batch * options_.batch)));
+  const int64_t rows = rows_of(batch);
+  buffer.weight =
+      mix_batch(random, options_.augment.mixup, options_.augment.cutmix, {buffer.pixels.data(), rows, split_.channels(), height_, width_});
+  std::reverse_copy(buffer.labels.begin(), buffer.labels.begin() + rows, buffer.other_labels.begin());
 }
 
 }  // namespace aot

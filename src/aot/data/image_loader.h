@@ -11,6 +11,7 @@
 
 #include "aot/data/augment.h"
 #include "aot/data/image_dataset.h"
+#include "aot/data/view.h"
 
 namespace aot {
 
@@ -28,6 +29,7 @@ struct ImageLoaderOptions {
   int64_t batch = 1;
   int64_t workers = 1;
   std::vector<double> mean, std;  // per channel: a value is (pixel / 255 - mean) / std
+  ViewOptions view;
   AugmentOptions augment;
 };
 
@@ -37,11 +39,14 @@ struct ImageBatch {
   int64_t count = 0;                // images; in sequential order the last batch may be smaller, and 0 says that there are no more
   const float* pixels = nullptr;    // (count, channels, height, width)
   const int64_t* labels = nullptr;  // (count)
+  // Where images were mixed: image i is of labels[i] by the share `weight` and of other_labels[i] by the rest.
+  const int64_t* other_labels = nullptr;  // (count); null: not mixed
+  double weight = 1;
 };
 
-/// The image at `position` of epoch `epoch` is a function of (seed, epoch, position) alone, and so is what augmentation does to it: neither
-/// the number of workers nor where a run was stopped changes a batch. Workers are up to two batches ahead and sleep when that is done.
-/// `next` is for one thread.
+/// The image at `position` of epoch `epoch` is a function of (seed, epoch, position) alone, and so is what augmentation does to it; how a
+/// batch is mixed is one of (seed, first sample, batch size). So neither the number of workers nor where a run was stopped changes a batch.
+/// Workers are up to two batches ahead and sleep when that is done. `next` is for one thread.
 class ImageLoader {
  public:
   /// `split` must outlive the loader. Throws UsageError for options that cannot be.
@@ -54,6 +59,8 @@ class ImageLoader {
   ImageBatch next();
   /// How long `next` had to wait for workers in all: what the loader cost a consumer.
   [[nodiscard]] double waited_seconds() const { return waited_seconds_; }
+  [[nodiscard]] int64_t height() const { return height_; }
+  [[nodiscard]] int64_t width() const { return width_; }
 
  private:
   static constexpr int64_t kBuffers = 3;  // one in use, two ahead
@@ -61,7 +68,8 @@ class ImageLoader {
 
   struct Buffer {
     std::vector<float> pixels;
-    std::vector<int64_t> labels;
+    std::vector<int64_t> labels, other_labels;
+    double weight = 1;
     int64_t missing = 0;       // rows not made yet
     std::exception_ptr error;  // the first one met
   };
@@ -77,11 +85,16 @@ class ImageLoader {
   void work();
   bool take(Task& task);
   void make(const Task& task, Scratch& scratch);
+  void view(int64_t index, Random& random, Scratch& scratch) const;
+  void normalise(const Image& image, float* into) const;
+  void erase(Random& random, float* image) const;
+  void mix(int64_t batch);
   [[nodiscard]] int64_t rows_of(int64_t batch) const;
   int64_t index_of(int64_t sample);
 
   const ImageSplit& split_;
   ImageLoaderOptions options_;
+  int64_t height_, width_;             // of the images in a batch
   std::vector<float> scale_, offset_;  // per channel: value = pixel * scale + offset
   Buffer buffers_[kBuffers];
   double waited_seconds_ = 0;

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/data/view.h"
+
+#include <algorithm>
+
+namespace aot {
+
+void describe(Fields& fields, ViewOptions& options) {
+  fields.heading("Images");
+  fields.add("image-size", options.image_size, "side of the images that the model sees; 0: as they were prepared").min(0).max(4096);
+  fields.add("resize", options.resize, "evaluation: shorter side before the middle is cut out; 0: --image-size").min(0).max(4096);
+}
+
+int64_t shrink_for(const Box& box, int64_t height, int64_t width) {
+  int64_t shrink = 8;
+  while (shrink > 1 && (box.height < static_cast<double>(height * shrink) || box.width < static_cast<double>(width * shrink))) shrink /= 2;
+  return shrink;
+}
+
+void read_part(const ImageSplit& split, int64_t index, const Box& box, int64_t height, int64_t width, Image& into, Image& scratch) {
+  const ImageSize size = split.size_of(index);
+  split.read(index, scratch, shrink_for(box, height, width));
+  // The box in the pixels that were decoded.
+  const auto down = static_cast<double>(scratch.height) / static_cast<double>(size.height);
+  const auto across = static_cast<double>(scratch.width) / static_cast<double>(size.width);
+  Box part = {box.top * down, box.left * across, box.height * down, box.width * across};
+  part.height = std::min(part.height, static_cast<double>(scratch.height) - part.top);
+  part.width = std::min(part.width, static_cast<double>(scratch.width) - part.left);
+  resize_image(scratch, part, height, width, into);
+}
+
+void read_middle(const ImageSplit& split, int64_t index, int64_t shorter, int64_t side, Image& into, Image& scratch) {
+  const ImageSize size = split.size_of(index);
+  const Box whole = {0, 0, static_cast<double>(size.height), static_cast<double>(size.width)};
+  const int64_t shortest = std::min(size.height, size.width);
+  split.read(index, scratch, shrink_for(whole, shorter * size.height / shortest, shorter * size.width / shortest));
+  resize_and_crop(scratch, shorter, side, side, into);
+}
+
+}  // namespace aot
