@@ -26,6 +26,7 @@ std::vector<std::pair<std::string, bool>> flags(const Capabilities& causal, cons
   return {{"causal", causal.causal},
           {"bidirectional", bidirectional.bidirectional},
           {"key_mask", causal.key_mask},
+          {"mask", causal.mask},
           {"decode", causal.decode},
           {"truncate", causal.truncate},
           {"any_length", causal.any_length},

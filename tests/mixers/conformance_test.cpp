@@ -12,6 +12,7 @@
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
@@ -94,6 +95,25 @@ std::string padding(const Subject& s) {
   const at::Tensor after = mixer->forward(input);
   return verdict(before.isfinite().all().item<bool>() && after.isfinite().all().item<bool>() &&
                  test::max_difference(before.masked_fill(hidden, 0), after.masked_fill(hidden, 0)) < 1e-10);
+}
+
+std::string who_reads_whom(const Subject& s) {
+  const MixerPtr mixer = s.make();
+  if (!mixer->capabilities().mask) return "exempt: mask";
+  // Two islands, and token 8 alone that reads nothing, not even itself.
+  at::Tensor mask = at::zeros({9, 9}, at::kBool);
+  mask.narrow(0, 0, 3).narrow(1, 0, 3).fill_(true);
+  mask.narrow(0, 3, 5).narrow(1, 3, 5).fill_(true);
+  const at::Tensor x = test::normal({2, 9, kWidth}, 1);
+  MixerInput input = s.input(x), first = s.input(x.narrow(1, 0, 3));
+  input.mask = mask;
+  const at::Tensor y = mixer->forward(input);
+  at::Tensor other = x.clone();
+  other.narrow(1, 3, 6).mul_(1e3);
+  input.x = other;
+  const at::Tensor after = mixer->forward(input);
+  return verdict(test::max_difference(y.narrow(1, 0, 3), mixer->forward(first)) < 1e-12 &&
+                 test::max_difference(y.narrow(1, 0, 3), after.narrow(1, 0, 3)) < 1e-12 && y.select(1, 8).equal(after.select(1, 8)));
 }
 
 std::string gradient(const Subject& s) {
@@ -275,6 +295,11 @@ std::string refusal(const Subject& s) {
     masked.key_mask = at::ones({1, 5}, at::kBool);
     held &= throws<c10::ValueError>([&] { static_cast<void>(mixer->forward(masked)); }, s.name);
   }
+  if (!can.mask) {
+    MixerInput masked = s.input(x);
+    masked.mask = at::ones({5, 5}, at::kBool);
+    held &= throws<c10::ValueError>([&] { static_cast<void>(mixer->forward(masked)); }, s.name);
+  }
   if (can.decode && !can.truncate) {
     const auto state = mixer->make_state(1, 5);
     static_cast<void>(mixer->step(x, *state));
@@ -316,12 +341,20 @@ std::string title(const Subject& s) {
 }
 
 TEST(Mixers, Conform) {
-  const std::vector<std::pair<const char*, std::string (*)(const Subject&)>> items = {
-      {"shape", shape},       {"determinism", determinism}, {"batch", batch},
-      {"padding", padding},   {"gradient", gradient},       {"causality", causality},
-      {"decode", decode},     {"permutation", permutation}, {"explicit path", explicit_path},
-      {"formulas", formulas}, {"saving", saving},           {"recompute", recompute},
-      {"refusal", refusal}};
+  const std::vector<std::pair<const char*, std::string (*)(const Subject&)>> items = {{"shape", shape},
+                                                                                      {"determinism", determinism},
+                                                                                      {"batch", batch},
+                                                                                      {"padding", padding},
+                                                                                      {"who reads whom", who_reads_whom},
+                                                                                      {"gradient", gradient},
+                                                                                      {"causality", causality},
+                                                                                      {"decode", decode},
+                                                                                      {"permutation", permutation},
+                                                                                      {"explicit path", explicit_path},
+                                                                                      {"formulas", formulas},
+                                                                                      {"saving", saving},
+                                                                                      {"recompute", recompute},
+                                                                                      {"refusal", refusal}};
   for (const Subject& subject : subjects()) {
     std::printf("%s\n", title(subject).c_str());
     for (const auto& [item, check] : items) {

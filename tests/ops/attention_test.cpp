@@ -27,6 +27,11 @@ at::Tensor padding(int64_t tokens) {
   return real;
 }
 
+/// Who may read whom at random, for all, by head or by sequence and head; some rows may read nothing.
+at::Tensor random_mask(at::IntArrayRef shape) {
+  return test::normal(shape, 8).gt(0.3);
+}
+
 struct Use {
   int64_t tokens = 0, dim = 0;
   AttentionOptions options;
@@ -47,6 +52,16 @@ std::vector<Use> uses() {
           if (masked) use.options.key_mask = padding(tokens);
           out.push_back(std::move(use));
         }
+  for (const int64_t tokens : {1, 7, 65})
+    for (const std::vector<int64_t>& batch : std::vector<std::vector<int64_t>>{{}, {1, 1}, {1, kHeads}, {kBatch, 1}, {kBatch, kHeads}})
+      for (const bool both : {true, false}) {
+        std::vector<int64_t> shape = batch;
+        shape.insert(shape.end(), {tokens, tokens});
+        Use use{.tokens = tokens, .dim = 16, .options = {.causal = both, .mask = random_mask(shape)}, .name = {}};
+        use.name = str("T ", tokens, " mask of rank ", shape.size(), both ? ", causal and padded" : "");
+        if (both) use.options.key_mask = padding(tokens);
+        out.push_back(std::move(use));
+      }
   return out;
 }
 
@@ -102,6 +117,18 @@ TEST(Attention, InBfloat16IsAtMostTwiceAsFarFromFloat32AsThePlainForm) {
     EXPECT_LE(test::max_difference(subspace_attention(q, nullptr, use.options), own),
               2 * test::max_difference(attention_reference(q, q, q, use.options), own))
         << use.name;
+  }
+}
+
+TEST(Attention, AMaskThatSaysWhatCausalityOrPaddingSaysGivesTheSame) {
+  for (const at::ScalarType dtype : {at::kDouble, at::kFloat}) {
+    const at::Tensor a = heads(7, 16, 1, dtype), triangle = at::ones({7, 7}, at::kBool).tril(), real = padding(7);
+    EXPECT_LT(test::max_difference(subspace_attention(a, nullptr, {.causal = false, .mask = triangle}),
+                                   subspace_attention(a, nullptr, {.causal = true})),
+              test::tolerance(dtype));
+    EXPECT_LT(test::max_difference(attention(a, a, a, {.causal = false, .mask = real.view({kBatch, 1, 1, 7}).expand({-1, -1, 7, -1})}),
+                                   attention(a, a, a, {.causal = false, .key_mask = real})),
+              test::tolerance(dtype));
   }
 }
 
@@ -183,6 +210,11 @@ TEST(Attention, RefusesWhatDoesNotFit) {
   EXPECT_THROW(attention(a[0], a[0], a[0], {}), c10::ValueError);
   EXPECT_THROW(subspace_attention(a, nullptr, {.key_mask = padding(6)}), c10::ValueError);
   EXPECT_THROW(subspace_attention(a, nullptr, {.key_mask = at::ones({kBatch, 7})}), c10::ValueError);
+  for (const at::Tensor& mask : {at::ones({7, 7}), at::ones({7, 6}, at::kBool), at::ones({kBatch, 7, 7}, at::kBool),
+                                 at::ones({kBatch, kHeads + 1, 7, 7}, at::kBool)}) {
+    EXPECT_THROW(attention(a, a, a, {.mask = mask}), c10::ValueError);
+    EXPECT_THROW(subspace_attention(a, nullptr, {.mask = mask}), c10::ValueError);
+  }
 }
 
 }  // namespace

@@ -41,6 +41,23 @@ TEST(Rotary, FloatTablesAreRoundedFromDouble) {
   EXPECT_EQ(table.cos(4096, 1, at::kFloat)[0][0].item<float>(), static_cast<float>(std::cos(4096.0)));
 }
 
+TEST(Rotary, InAPictureHalfOfThePairsTurnsByTheRowAndHalfByTheColumn) {
+  const RotaryTable table({.height = 3, .width = 4, .leading = 2}, 8);
+  EXPECT_EQ(table.tokens(), 14);
+  const at::Tensor x = test::normal({14, 8}, 1), y = rotate(x, table);
+  EXPECT_LT(test::max_difference(y.narrow(0, 0, 2), x.narrow(0, 0, 2)), 1e-15);  // leading tokens stand nowhere
+  for (int64_t row = 0; row < 3; ++row)
+    for (int64_t column = 0; column < 4; ++column)
+      for (int64_t i = 0; i < 4; ++i) {
+        const int64_t t = 2 + row * 4 + column;
+        const double angle = static_cast<double>(i < 2 ? row : column) * std::pow(100.0, -static_cast<double>(i % 2) / 2);
+        const double low = x[t][i].item<double>(), high = x[t][i + 4].item<double>();
+        EXPECT_NEAR(y[t][i].item<double>(), low * std::cos(angle) - high * std::sin(angle), 1e-14);
+        EXPECT_NEAR(y[t][i + 4].item<double>(), high * std::cos(angle) + low * std::sin(angle), 1e-14);
+      }
+  EXPECT_THROW(RotaryTable({.height = 3, .width = 4}, 6), c10::ValueError);
+}
+
 TEST(Rotary, RefusesOddHeadsAndPositionsPastTheTable) {
   EXPECT_THROW(RotaryTable(4, 5), c10::ValueError);
   const RotaryTable table(4, 6);

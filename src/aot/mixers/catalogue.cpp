@@ -55,6 +55,7 @@ void check_input(const Capabilities& can, std::string_view mixer, const MixerInp
   TORCH_CHECK_VALUE(input.x.dim() == 3, mixer, ": x must be (B, T, D), got ", input.x.sizes());
   TORCH_CHECK_VALUE(input.causal ? can.causal : can.bidirectional, mixer, " is not ", input.causal ? "causal" : "bidirectional");
   TORCH_CHECK_VALUE(can.key_mask || !input.key_mask.defined(), mixer, " takes no key mask");
+  TORCH_CHECK_VALUE(can.mask || !input.mask.defined(), mixer, " takes no mask of who may read whom");
 }
 
 }  // namespace aot

@@ -13,6 +13,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "aot/core/parameters.h"
+#include "aot/ops/rotary.h"
 #include "aot/ops/taps.h"
 
 namespace aot {
@@ -29,6 +30,7 @@ struct MixerOptions {
   Output output = Output::untied;
   Gate gate = Gate::none;
   bool rotary = false;
+  TokenGrid grid;  // of `rotary`: positions of a picture instead of 0, 1, 2, ...; empty: those of a sequence
   bool bias = false;
   double dropout = 0;  // on the update
   int64_t layers = 1;  // depth of the stack: output projections start at N(0, 0.02 / sqrt(2 L))
@@ -40,6 +42,7 @@ struct Capabilities {
   bool causal = false;
   bool bidirectional = false;
   bool key_mask = false;         // takes a mask of real tokens
+  bool mask = false;             // takes a mask of who may read whom
   bool decode = false;           // token by token with a state
   bool truncate = false;         // that state can be cut back to any number of tokens, not only to none
   bool any_length = false;       // not bound to MixerOptions::context
@@ -55,6 +58,7 @@ struct Capabilities {
 struct MixerInput {
   at::Tensor x;         // (B, T, D)
   at::Tensor key_mask;  // (B, T) bool, true = real token; undefined when all are
+  at::Tensor mask;      // bool, true = token (row) may read token (column), (T, T) or (B or 1, K or 1, T, T); undefined: any
   bool causal = true;
   bool training = false;  // dropout draws from `generator`
   std::optional<at::Generator> generator;

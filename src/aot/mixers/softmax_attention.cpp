@@ -61,9 +61,10 @@ class SoftmaxAttention : public Mixer {
     capabilities_ = {.causal = true,
                      .bidirectional = true,
                      .key_mask = true,
+                     .mask = true,
                      .decode = true,
                      .truncate = true,
-                     .any_length = true,
+                     .any_length = !(options.rotary && picture()),
                      .operator_matrix = true,
                      .permutation = true,
                      .rotary = true,
@@ -76,6 +77,8 @@ class SoftmaxAttention : public Mixer {
     refuse(options.output == Output::tied && !shared(), name(), "tied output: it has no subspaces to return through");
     if (options.rotary && options.head_dim % 2 != 0)
       throw UsageError(str("rotary positions need an even head dimension (found ", options.head_dim, ")"));
+    if (options.rotary && picture() && options.head_dim % 4 != 0)
+      throw UsageError(str("rotary positions of pictures need a head dimension that 4 divides (found ", options.head_dim, ")"));
 
     projection_weight_ = normal_parameter({(shared() ? 1 : 3) * inner, options.width}, deviation, generator);
     if (options.bias && !shared()) projection_bias_ = constant_parameter({3 * inner}, 0, generator);
@@ -85,7 +88,10 @@ class SoftmaxAttention : public Mixer {
     else
       output_.u = projection_weight_;
     if (options.bias) output_.b_out = constant_parameter({options.width}, 0, generator);
-    if (options.rotary && generator.defined()) rotary_ = RotaryTable(std::max<int64_t>(options.context, 1), options.head_dim);
+    if (options.rotary && generator.defined()) {
+      rotary_ =
+          picture() ? RotaryTable(options.grid, options.head_dim) : RotaryTable(std::max<int64_t>(options.context, 1), options.head_dim);
+    }
   }
 
   [[nodiscard]] const Capabilities& capabilities() const override { return capabilities_; }
@@ -107,7 +113,7 @@ class SoftmaxAttention : public Mixer {
     check_input(capabilities_, name(), input);
     RotaryTable longer;
     const RotaryTable* rotary = positions(input.x.size(1), longer);
-    const AttentionOptions attention{.causal = input.causal, .key_mask = input.key_mask};
+    const AttentionOptions attention{.causal = input.causal, .key_mask = input.key_mask, .mask = input.mask};
     const at::Tensor update = shared() ? mssa(input.x, projection_weight_, output_,
                                               {.heads = options_.heads, .attention = attention, .rotary = rotary, .taps = input.taps})
                                        : mhsa(input.x, projection_weight_, projection_bias_, output_,
@@ -166,11 +172,14 @@ class SoftmaxAttention : public Mixer {
 
  private:
   [[nodiscard]] bool shared() const { return projection_ == Projection::subspace; }
+  [[nodiscard]] bool picture() const { return options_.grid.tokens() > 0; }
   [[nodiscard]] const char* name() const { return shared() ? "mssa" : "mhsa"; }
 
   /// The table of positions 0 .. tokens - 1, null without rotary positions. `longer` keeps one for inputs past the context.
   const RotaryTable* positions(int64_t tokens, RotaryTable& longer) const {
     if (!options_.rotary) return nullptr;
+    TORCH_CHECK_VALUE(!picture() || tokens == rotary_.tokens(), name(), ": its rotary positions are those of ", rotary_.tokens(),
+                      " tokens, got ", tokens);
     if (tokens <= rotary_.tokens()) return &rotary_;
     longer = RotaryTable(tokens, options_.head_dim);
     return &longer;

@@ -47,6 +47,7 @@ class Tssa : public Mixer {
     capabilities_ = {.causal = options.causal,
                      .bidirectional = !options.causal,
                      .key_mask = true,
+                     .mask = false,
                      .decode = options.causal,
                      .truncate = false,
                      .any_length = !options.causal,

@@ -25,15 +25,20 @@ double resolved_scale(const AttentionOptions& options, const at::Tensor& q) {
   return options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<double>(q.size(-1)));
 }
 
+/// Whether some row may be left without any key to read.
+bool may_blind(const AttentionOptions& options) {
+  return options.key_mask.defined() || options.mask.defined();
+}
+
 /// What the fused operators take in place of `options`: an additive mask only where causality alone does not say it all.
 struct FusedMask {
   bool causal = false;
-  at::Tensor additive;  // (B, 1, T, T) in the dtype of q, or undefined
-  at::Tensor blind;     // (B, 1, T, 1) bool: rows that may read nothing; undefined when there can be none
+  at::Tensor additive;  // (T, T) or (B or 1, 1 or K, T, T) in the dtype of q, or undefined
+  at::Tensor blind;     // the same with one column, bool: rows that may read nothing; undefined when there can be none
 };
 
 FusedMask fused_mask(const at::Tensor& q, const AttentionOptions& options) {
-  if (!options.key_mask.defined()) return {.causal = options.causal};
+  if (!may_blind(options)) return {.causal = options.causal};
   const at::Tensor visible = visible_keys(q.size(-2), options, q.device());
   FusedMask mask;
   mask.blind = visible.any(-1, /*keepdim=*/true).logical_not();
@@ -97,6 +102,14 @@ void check_heads(const at::Tensor& q, const AttentionOptions& options) {
                                                     options.key_mask.size(1) == q.size(2) && options.key_mask.scalar_type() == at::kBool),
                     "attention: key_mask must be (B, T) bool = (", q.size(0), ", ", q.size(2), "), got ", options.key_mask.sizes(), " ",
                     options.key_mask.scalar_type());
+  if (!options.mask.defined()) return;
+  const at::Tensor& mask = options.mask;
+  const int64_t tokens = q.size(2);
+  const auto fits = [&](int64_t axis, int64_t size) { return mask.size(axis) == 1 || mask.size(axis) == size; };
+  TORCH_CHECK_VALUE(mask.scalar_type() == at::kBool && (mask.dim() == 2 || (mask.dim() == 4 && fits(0, q.size(0)) && fits(1, q.size(1)))) &&
+                        mask.size(-1) == tokens && mask.size(-2) == tokens,
+                    "attention: mask must be bool (T, T) or (B, K, T, T) = (", q.size(0), ", ", q.size(1), ", ", tokens, ", ", tokens,
+                    "), with 1 for B or K at will, got ", mask.sizes(), " ", mask.scalar_type());
 }
 
 }  // namespace
@@ -108,6 +121,7 @@ at::Tensor visible_keys(int64_t tokens, const AttentionOptions& options, at::Dev
     const at::Tensor keys = options.key_mask.view({-1, 1, 1, tokens});
     visible = visible.defined() ? visible.logical_and(keys) : keys.expand({-1, 1, tokens, tokens});
   }
+  if (options.mask.defined()) visible = visible.defined() ? visible.logical_and(options.mask) : options.mask;
   return visible;
 }
 
@@ -124,7 +138,7 @@ at::Tensor subspace_attention(const at::Tensor& a, const RotaryTable* rotary, co
   if (!wants_weights(taps) && mssa_kernel_serves(a, options)) return mssa_kernel_attention(a, rotary, options);
   const at::Tensor turned = rotary != nullptr ? rotate(a, *rotary) : a;
   if (wants_weights(taps)) return attention_reference(turned, turned, a, options, taps);
-  if (a.is_cpu() && a.scalar_type() != at::kDouble) {
+  if (a.is_cpu() && a.scalar_type() != at::kDouble && !options.mask.defined()) {
     TORCH_WARN_ONCE("subspace attention: heads of ", a.size(-1), " numbers in ", a.scalar_type(),
                     " take LibTorch's operator; the own kernels serve multiples of 8 from 16 to 128 in float32 and bfloat16");
   }
@@ -139,7 +153,7 @@ at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const a
   if (visible.defined()) scores = scores.masked_fill(visible.logical_not(), -std::numeric_limits<double>::infinity());
   scores = taps("scores", scores);
   at::Tensor weights = scores.softmax(-1);
-  if (options.key_mask.defined()) weights = weights.masked_fill(visible.any(-1, true).logical_not(), 0);
+  if (may_blind(options)) weights = weights.masked_fill(visible.any(-1, true).logical_not(), 0);
   weights = taps("weights", weights);
   return at::matmul(weights, v);
 }

@@ -13,6 +13,7 @@ namespace aot {
 struct AttentionOptions {
   bool causal = true;
   at::Tensor key_mask;  // (B, T) bool, true = real token; undefined when all are
+  at::Tensor mask;      // bool, true = query (row) may read key (column): (T, T), (B or 1, 1, T, T) or (B or 1, K, T, T); or undefined
   double scale = 0;     // 0: P^-1/2
 };
 
@@ -23,14 +24,15 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
                      const TapScope& taps = {});
 
 /// The same with `a` as query, key and value; under `rotary` positions queries and keys are turned, values are not. On the CPU the
-/// project's own kernels where they serve (mssa_kernel.h), else LibTorch's operator, said once. One operand is kept for backward.
+/// project's own kernels where they serve (mssa_kernel.h), else LibTorch's operator, said once; with a `mask` always the latter. One
+/// operand is kept for backward.
 at::Tensor subspace_attention(const at::Tensor& a, const RotaryTable* rotary, const AttentionOptions& options, const TapScope& taps = {});
 
 /// The plain form, written from the equation: scores and weights are materialised.
 at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionOptions& options,
                                const TapScope& taps = {});
 
-/// (T, T) or (B, 1, T, T) bool, true = query (row) may read key (column); undefined when every query reads every key.
+/// (T, T) or (B or 1, 1 or K, T, T) bool, true = query (row) may read key (column); undefined when every query reads every key.
 at::Tensor visible_keys(int64_t tokens, const AttentionOptions& options, at::Device device);
 
 }  // namespace aot

@@ -153,7 +153,7 @@ struct MssaKernel : torch::autograd::Function<MssaKernel> {
 
 bool mssa_kernel_serves(const at::Tensor& a, const AttentionOptions& options) {
   return a.is_cpu() && (a.scalar_type() == at::kFloat || a.scalar_type() == at::kBFloat16) && mssa_kernel_takes(a.size(-1)) &&
-         options.scale >= 0;
+         options.scale >= 0 && !options.mask.defined();
 }
 
 at::Tensor mssa_kernel_attention(const at::Tensor& a, const RotaryTable* rotary, const AttentionOptions& options) {

@@ -10,7 +10,8 @@
 
 namespace aot {
 
-/// Whether the kernels serve `a` (B, K, T, P): on the CPU, float32 or bfloat16, P a multiple of 8 from 16 to 128, a scale above 0.
+/// Whether the kernels serve `a` (B, K, T, P): on the CPU, float32 or bfloat16, P a multiple of 8 from 16 to 128, a scale above 0, no
+/// mask but causality and a key mask.
 bool mssa_kernel_serves(const at::Tensor& a, const AttentionOptions& options);
 
 /// subspace_attention for a tensor that the kernels serve. Read and written in place of its strides, contiguous rows (..., P) assumed.

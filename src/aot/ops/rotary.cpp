@@ -43,16 +43,33 @@ struct Rotate : torch::autograd::Function<Rotate> {
 
 RotaryTable::RotaryTable(int64_t tokens, int64_t head_dim) {
   TORCH_CHECK_VALUE(head_dim % 2 == 0, "rotary: head_dim must be even, got ", head_dim);
-  const int64_t half = head_dim / 2;
+  const auto width = static_cast<double>(head_dim);
+  fill(tokens, head_dim / 2,
+       [width](int64_t t, int64_t i) { return static_cast<double>(t) * std::pow(kRotaryBase, -2.0 * static_cast<double>(i) / width); });
+}
+
+RotaryTable::RotaryTable(const TokenGrid& grid, int64_t head_dim) {
+  TORCH_CHECK_VALUE(head_dim % 4 == 0, "rotary: head_dim must be a multiple of 4 in pictures, got ", head_dim);
+  const int64_t quarter = head_dim / 4;
+  fill(grid.tokens(), 2 * quarter, [&](int64_t t, int64_t i) {
+    const int64_t place = t - grid.leading;
+    if (place < 0) return 0.0;
+    const int64_t position = i < quarter ? place / grid.width : place % grid.width;
+    const double exponent = -static_cast<double>(i % quarter) / static_cast<double>(quarter);
+    return static_cast<double>(position) * std::pow(kPictureRotaryBase, exponent);
+  });
+}
+
+template <class Angle>
+void RotaryTable::fill(int64_t tokens, int64_t half, const Angle& angle) {
   cos_ = at::empty({tokens, half}, at::kDouble);
   sin_ = at::empty({tokens, half}, at::kDouble);
   auto* cos = cos_.mutable_data_ptr<double>();
   auto* sin = sin_.mutable_data_ptr<double>();
-  for (int64_t i = 0; i < half; ++i) {
-    const double frequency = std::pow(kRotaryBase, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
-    for (int64_t t = 0; t < tokens; ++t) {
-      cos[t * half + i] = std::cos(static_cast<double>(t) * frequency);
-      sin[t * half + i] = std::sin(static_cast<double>(t) * frequency);
+  for (int64_t t = 0; t < tokens; ++t) {
+    for (int64_t i = 0; i < half; ++i) {
+      cos[t * half + i] = std::cos(angle(t, i));
+      sin[t * half + i] = std::sin(angle(t, i));
     }
   }
   cos_float_ = cos_.to(at::kFloat);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rotary positions: pairs (i, i + P/2) of a head turned by position times base^(-2 i / P), base 10,000, whole head.   [Su et al. 2021]
+// In pictures the first half of the pairs is turned by the row, the second by the column, base 100.   [Heo et al. 2024, axial frequencies]
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,13 @@
 namespace aot {
 
 constexpr double kRotaryBase = 10000;
+constexpr double kPictureRotaryBase = 100;
+
+/// Tokens laid out as a picture: `leading` ones that stand nowhere, then `height` rows of `width`.
+struct TokenGrid {
+  int64_t height = 0, width = 0, leading = 0;
+  [[nodiscard]] int64_t tokens() const { return leading + height * width; }
+};
 
 /// cos and sin of position times frequency, (tokens, P/2), computed in double and kept in float64 and float32.
 class RotaryTable {
@@ -16,6 +24,9 @@ class RotaryTable {
   RotaryTable() = default;
   /// Throws c10::ValueError when `head_dim` is odd.
   RotaryTable(int64_t tokens, int64_t head_dim);
+  /// Positions of a picture: pair i < P/4 is turned by row times base^(-4 i / P), pair P/4 + i by column times the same; leading tokens are
+  /// not turned. Throws c10::ValueError when `head_dim` is no multiple of 4.
+  RotaryTable(const TokenGrid& grid, int64_t head_dim);
 
   [[nodiscard]] bool defined() const { return cos_.defined(); }
   [[nodiscard]] int64_t tokens() const { return cos_.defined() ? cos_.size(0) : 0; }
@@ -24,6 +35,10 @@ class RotaryTable {
   [[nodiscard]] at::Tensor sin(int64_t first, int64_t count, at::ScalarType dtype) const;
 
  private:
+  /// angle(t, i): of pair i at token t.
+  template <class Angle>
+  void fill(int64_t tokens, int64_t half, const Angle& angle);
+
   at::Tensor cos_, sin_, cos_float_, sin_float_;
 };
 
