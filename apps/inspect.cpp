@@ -54,7 +54,7 @@ std::string layer_text(const LanguageOptions& o) {
   const char* eta = o.step_size == StepSize::fixed ? (o.step_init == 1 ? "" : "eta ") : "eta ";
   const std::string norm = o.norm == NormKind::none ? "z" : o.norm == NormKind::layer ? "LayerNorm(z)" : "RMSNorm(z)";
   std::string text = fmt::format("z <- z + {}{}({})", eta, o.mixer, norm);
-  if (o.block == BlockKind::gpt2) text += fmt::format(";  z <- z + {}W_out gelu(W_in {})", eta, norm);
+  if (o.block == BlockKind::mlp) text += fmt::format(";  z <- z + {}W_out gelu(W_in {})", eta, norm);
   return text;
 }
 

@@ -62,10 +62,10 @@ std::vector<Case> cases() {
   add("mssa_tied_gated", [](LanguageOptions& o) { o.output = Output::tied, o.gate = Gate::silu, o.step_size = StepSize::channel; });
   add("mssa_odd_heads", [](LanguageOptions& o) { o.heads = 5, o.head_dim = 22, o.norm = NormKind::rms, o.step_size = StepSize::scalar; });
   add("mssa_no_norm", [](LanguageOptions& o) { o.norm = NormKind::none, o.rotary = false, o.position = Position::sincos; });
-  add("mssa_gpt2_bias", [](LanguageOptions& o) { o.block = BlockKind::gpt2, o.bias = true; });
+  add("mssa_gpt2_bias", [](LanguageOptions& o) { o.block = BlockKind::mlp, o.bias = true; });
   add("mhsa_rotary", [](LanguageOptions& o) { o.mixer = "mhsa"; });
   add("mhsa_gpt2", [](LanguageOptions& o) {
-    o.mixer = "mhsa", o.block = BlockKind::gpt2, o.bias = true, o.rotary = false, o.position = Position::learned, o.step_init = 0.5;
+    o.mixer = "mhsa", o.block = BlockKind::mlp, o.bias = true, o.rotary = false, o.position = Position::learned, o.step_init = 0.5;
   });
   add("mhsa_gated", [](LanguageOptions& o) { o.mixer = "mhsa", o.gate = Gate::silu, o.heads = 1; });
   return all;
@@ -254,7 +254,7 @@ TEST(Decoder, AStepAllocatesNothing) {
     options.mixer = mixer;
     options.width = 512;
     options.heads = 8;
-    options.block = BlockKind::gpt2;
+    options.block = BlockKind::mlp;
     const LanguageModel model = lively(options);
     Decoder decoder(model);
     const std::vector<int32_t> ids = ids_of(model, 50);

@@ -89,7 +89,7 @@ std::vector<Case> cases() {
   all[1].options.gate = Gate::silu;
   all[1].options.output = Output::tied;
   all[1].options.step_size = StepSize::scalar;
-  all[3].options.block = BlockKind::gpt2;
+  all[3].options.block = BlockKind::mlp;
   all[3].options.position = Position::learned;
   all[3].options.rotary = false;
   all[3].options.bias = true;

@@ -93,9 +93,9 @@ std::vector<std::pair<std::string, LanguageOptions>> assemblies() {
       "mhsa learned + rotary", [](LanguageOptions& o) { o.position = Position::learned; }, "mhsa");
   add(
       "gpt2 with bias",
-      [](LanguageOptions& o) { o.block = BlockKind::gpt2, o.rotary = false, o.position = Position::learned, o.bias = true; }, "mhsa");
+      [](LanguageOptions& o) { o.block = BlockKind::mlp, o.rotary = false, o.position = Position::learned, o.bias = true; }, "mhsa");
   add(
-      "tssa with mlp", [](LanguageOptions& o) { o.block = BlockKind::gpt2, o.rotary = false, o.step_size = StepSize::channel; }, "tssa");
+      "tssa with mlp", [](LanguageOptions& o) { o.block = BlockKind::mlp, o.rotary = false, o.step_size = StepSize::channel; }, "tssa");
   return all;
 }
 
@@ -141,7 +141,7 @@ TEST(Language, EveryParameterOfEveryAssemblyGetsAGradient) {
 
 TEST(Language, Gpt2BlockIsAttentionThenMlp) {
   LanguageOptions options = small("mhsa");
-  options.block = BlockKind::gpt2;
+  options.block = BlockKind::mlp;
   options.layers = 1;
   options.rotary = false;
   const LanguageModel model(options, 4);
@@ -223,7 +223,7 @@ TEST(Language, OptionsThatDoNotFitTogetherAreRefusedWithBothNumbers) {
 
 TEST(Language, SettingsSurviveATripThroughToml) {
   LanguageOptions options = small("mhsa");
-  options.block = BlockKind::gpt2;
+  options.block = BlockKind::mlp;
   options.step_size = StepSize::channel;
   options.step_init = 1e-5;
   LanguageOptions read;

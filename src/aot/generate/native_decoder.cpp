@@ -47,7 +47,7 @@ class NativePath : public DecodePath {
     x_ = rows(batch * team_.shares(), padded(shape_.width));
     projected_ = rows(batch, padded(value_offset_ + inner));
     heads_ = rows(batch, padded(inner));
-    if (shape_.block == BlockKind::gpt2) inner_ = rows(batch, padded(4 * shape_.width));
+    if (shape_.block == BlockKind::mlp) inner_ = rows(batch, padded(4 * shape_.width));
     logits_ = rows(batch, padded(shape_.vocab_size));
     scratch_ = rows(team_.shares(), (attend_scratch(shape_.head_dim) + 15) / 16 * 16);
     if (parts_ > 1) {

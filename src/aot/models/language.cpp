@@ -33,6 +33,7 @@ BlockOptions block_options(const LanguageOptions& o) {
                      .layers = o.layers,
                      .causal = true},
           .norm = o.norm,
+          .norm_bias = o.bias,
           .step_size = o.step_size,
           .step_init = o.step_init};
 }

@@ -12,7 +12,7 @@ void describe(Fields& fields, LanguageOptions& options) {
 
   fields.heading("Model");
   fields.add("mixer", options.mixer, "token mixer; `aot mixers list` describes them").choices(mixers);
-  fields.add("block", options.block, {{"attention-only", BlockKind::attention_only}, {"gpt2", BlockKind::gpt2}},
+  fields.add("block", options.block, {{"attention-only", BlockKind::attention_only}, {"gpt2", BlockKind::mlp}},
              "attention alone, or with GPT-2's MLP after it");
   fields.add("width", options.width, "D, numbers per token").min(1).max(kWidest);
   fields.add("layers", options.layers, "L, blocks").min(1).max(1 << 14);
