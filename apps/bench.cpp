@@ -84,6 +84,7 @@ void add_bench(Subcommand& command) {
   add_bench_attention(command.app, command.general);
   add_bench_linear(command.app, command.general);
   add_bench_head(command.app, command.general);
+  add_bench_images(command.app, command.general);
 }
 
 }  // namespace aot

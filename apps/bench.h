@@ -9,5 +9,6 @@ namespace aot {
 void add_bench_attention(CLI::App& bench, GeneralOptions& general);
 void add_bench_linear(CLI::App& bench, GeneralOptions& general);
 void add_bench_head(CLI::App& bench, GeneralOptions& general);
+void add_bench_images(CLI::App& bench, GeneralOptions& general);
 
 }  // namespace aot

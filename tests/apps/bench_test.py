@@ -40,6 +40,16 @@ class Bench(CommandTest):
         self.assertGreater(compared["libtorch_one_cache_float32_ratio"], 0)
         self.check(self.json_of("bench", "decode", *SMALL, "--batch", "3", "--mixer", "mhsa", "--rotary"), "decode", 3)
 
+    def test_images(self):
+        out, _ = self.run_aot("bench", "images", "--height", "40", "--width", "60", "--image-size", "16", "--resize", "20", "--workers", "2", "--seconds", "0.1",
+                              "--json")
+        rows = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual([row["what"] for row in rows], ["random resized crop and flip", "resize and centre crop"])
+        for row in rows:
+            self.assertAlmostEqual(row["ratio"], row["images_per_s"] / row["decode_images_per_s"], places=9)
+            self.assertEqual((row["workers"], row["shape"]), (2, {"height": 40, "width": 60, "image_size": 16}))
+        self.assertIn("--resize", self.error_of("bench", "images", "--resize", "100", code=2))
+
     def compared(self, *arguments):
         out, _ = self.run_aot("bench", *arguments, "--seconds", "0.02", "--threads", "1", "--json")
         rows = [json.loads(line) for line in out.splitlines()]

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <utility>
 
+#include "aot/core/clones.h"
 #include "aot/core/random.h"
 #include "aot/core/signals.h"
 #include "aot/data/mix.h"
@@ -29,6 +30,16 @@ void check_options(const ImageSplit& split, const ImageLoaderOptions& options) {
     throw UsageError(str("--resize ", options.view.resize, " is below --image-size ", options.view.image_size));
   if (split.size() > std::numeric_limits<int32_t>::max())
     throw UsageError(str("has ", split.size(), " images, need at most ", std::numeric_limits<int32_t>::max()));
+}
+
+AOT_CLONES void grey_plane(const uint8_t* from, int64_t plane, float scale, float offset, float* into) {
+  for (int64_t p = 0; p < plane; ++p) into[p] = static_cast<float>(from[p]) * scale + offset;
+}
+
+AOT_CLONES void colour_planes(const uint8_t* from, int64_t plane, const float* scale, const float* offset, float* into) {
+  const float scales[3] = {scale[0], scale[1], scale[2]}, offsets[3] = {offset[0], offset[1], offset[2]};
+  for (int64_t p = 0; p < plane; ++p)
+    for (int64_t c = 0; c < 3; ++c) into[c * plane + p] = static_cast<float>(from[3 * p + c]) * scales[c] + offsets[c];
 }
 
 }  // namespace
@@ -173,12 +184,11 @@ void ImageLoader::view(int64_t index, Random& random, Scratch& scratch) const {
 }
 
 void ImageLoader::normalise(const Image& image, float* into) const {
-  const int64_t channels = image.channels, plane = height_ * width_;
-  for (int64_t c = 0; c < channels; ++c) {
-    const float scale = scale_[static_cast<size_t>(c)], offset = offset_[static_cast<size_t>(c)];
-    const uint8_t* in = image.pixels.data() + c;
-    for (int64_t p = 0; p < plane; ++p) into[c * plane + p] = static_cast<float>(in[p * channels]) * scale + offset;
-  }
+  const int64_t plane = height_ * width_;
+  if (image.channels == 3)
+    colour_planes(image.pixels.data(), plane, scale_.data(), offset_.data(), into);
+  else
+    grey_plane(image.pixels.data(), plane, scale_[0], offset_[0], into);
 }
 
 /// Blanks with 0, which is the mean.

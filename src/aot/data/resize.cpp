@@ -64,25 +64,48 @@ AOT_CLONES void mix_rows(const uint8_t* rows, int64_t stride, const float* weigh
     for (int64_t i = 0; i < length; ++i) into[i] += weight[k] * static_cast<float>(rows[k * stride + i]);
 }
 
-/// One row of outputs from a row of inputs behind which kLanes more floats may be read.
+using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
+
+AOT_INLINE Lanes load(const float* from) {
+  Lanes lanes;
+  std::memcpy(&lanes, from, sizeof lanes);
+  return lanes;
+}
+
+/// One row of outputs from a row of inputs. Behind both kLanes more floats may be read and written: a pixel's spare lanes are the next
+/// one's.
 template <int64_t kChannels>
-AOT_INLINE void mix_columns(const float* row, const Weights& weights, int64_t skipped, int64_t outputs, uint8_t* into) {
-  for (int64_t x = 0; x < outputs; ++x) {
-    const float* weight = weights.weight.data() + x * weights.taps;
-    const float* in = row + (weights.first[static_cast<size_t>(x)] - skipped) * kChannels;
-    float sum[kLanes] = {};
-    for (int64_t k = 0; k < weights.count[static_cast<size_t>(x)]; ++k)
-      for (int64_t c = 0; c < kLanes; ++c) sum[c] += weight[k] * in[k * kChannels + c];
-    for (int64_t c = 0; c < kChannels; ++c) into[x * kChannels + c] = static_cast<uint8_t>(std::clamp(sum[c] + .5F, 0.F, 255.F));
+AOT_INLINE void mix_columns(const float* row, const Weights& weights, int64_t skipped, int64_t outputs, float* into) {
+  const float* weight = weights.weight.data();
+  const int64_t *first = weights.first.data(), *counts = weights.count.data();
+  for (int64_t x = 0; x < outputs; ++x, weight += weights.taps) {
+    const float* in = row + (first[x] - skipped) * kChannels;
+    const int64_t count = counts[x];
+    Lanes even = {}, odd = {};  // two sums: an addition need not wait for the one before it
+    int64_t k = 0;
+    for (; k + 1 < count; k += 2) {
+      even += weight[k] * load(in + k * kChannels);
+      odd += weight[k + 1] * load(in + (k + 1) * kChannels);
+    }
+    if (k < count) even += weight[k] * load(in + k * kChannels);
+    const Lanes sum = even + odd;
+    std::memcpy(into + x * kChannels, &sum, sizeof sum);
   }
 }
 
-AOT_CLONES void mix_grey_columns(const float* row, const Weights& weights, int64_t skipped, int64_t outputs, uint8_t* into) {
+AOT_CLONES void mix_grey_columns(const float* row, const Weights& weights, int64_t skipped, int64_t outputs, float* into) {
   mix_columns<1>(row, weights, skipped, outputs, into);
 }
 
-AOT_CLONES void mix_colour_columns(const float* row, const Weights& weights, int64_t skipped, int64_t outputs, uint8_t* into) {
+AOT_CLONES void mix_colour_columns(const float* row, const Weights& weights, int64_t skipped, int64_t outputs, float* into) {
   mix_columns<3>(row, weights, skipped, outputs, into);
+}
+
+AOT_CLONES void round_row(const float* from, int64_t length, uint8_t* into) {
+  for (int64_t i = 0; i < length; ++i) {
+    const float value = from[i] + .5F, positive = value > 0 ? value : 0;
+    into[i] = static_cast<uint8_t>(static_cast<int32_t>(positive < 255 ? positive : 255));
+  }
 }
 
 void resize(const Image& image, const Axis& downwards, const Axis& sidewards, Image& into) {
@@ -90,17 +113,14 @@ void resize(const Image& image, const Axis& downwards, const Axis& sidewards, Im
   const int64_t height = downwards.outputs, width = sidewards.outputs, channels = image.channels, stride = image.width * channels;
   // The columns that any output needs.
   const int64_t first = across.first.front(), columns = across.first.back() + across.count.back() - first;
-  std::vector<float> row(static_cast<size_t>(columns * channels + kLanes));
+  std::vector<float> row(static_cast<size_t>(columns * channels + kLanes)), mixed(static_cast<size_t>(width * channels + kLanes));
   into.reshape(height, width, channels);
   for (int64_t y = 0; y < height; ++y) {
     const auto at = static_cast<size_t>(y);
     mix_rows(image.pixels.data() + down.first[at] * stride + first * channels, stride, down.weight.data() + y * down.taps, down.count[at],
              columns * channels, row.data());
-    uint8_t* out = into.pixels.data() + y * width * channels;
-    if (channels == 3)
-      mix_colour_columns(row.data(), across, first, width, out);
-    else
-      mix_grey_columns(row.data(), across, first, width, out);
+    (channels == 3 ? mix_colour_columns : mix_grey_columns)(row.data(), across, first, width, mixed.data());
+    round_row(mixed.data(), width * channels, into.pixels.data() + y * width * channels);
   }
 }
 
