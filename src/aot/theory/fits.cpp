@@ -22,20 +22,26 @@ double step_of(double y, double b) {
   return y / std::sqrt(y * y + b);
 }
 
-/// The best a for the steps of y under the pre-norm law with this b, and the squares that are left.
+/// The best a for these steps from y under the pre-norm law with this b, and the squares that are left.
 struct Steps {
   double a = 0, squares = 0;
 };
 
-Steps best_steps(const std::vector<double>& y, double b) {
+Steps best_steps(const std::vector<double>& y, const std::vector<double>& steps, double b) {
   double along = 0, norm = 0, squares = 0;
-  for (size_t n = 0; n + 1 < y.size(); ++n) {
-    const double wanted = y[n + 1] - y[n], step = step_of(y[n], b);
-    along += wanted * step;
+  for (size_t n = 0; n < steps.size(); ++n) {
+    const double step = step_of(y[n], b);
+    along += steps[n] * step;
     norm += step * step;
-    squares += wanted * wanted;
+    squares += steps[n] * steps[n];
   }
   return {along / norm, squares - along * along / norm};
+}
+
+std::vector<double> differences(const std::vector<double>& y) {
+  std::vector<double> out;
+  for (size_t n = 0; n + 1 < y.size(); ++n) out.push_back(y[n + 1] - y[n]);
+  return out;
 }
 
 /// Where f is least on [low, high], by golden section.
@@ -50,6 +56,17 @@ double least(const F& f, double low, double high) {
       low = left;
   }
   return (low + high) / 2;
+}
+
+/// The b with which the law leaves least of the steps, between 1e-4 and 1e4 of `scale`.
+double best_b(const std::vector<double>& y, const std::vector<double>& steps, double scale) {
+  const auto left = [&](double log_b) { return best_steps(y, steps, std::exp(log_b)).squares; };
+  constexpr int kGrid = 64;  // scattered steps may leave several least values: the deepest on a grid is refined
+  const double low = std::log(scale * 1e-4), width = std::log(1e8) / kGrid;
+  int deepest = 0;
+  for (int n = 1; n <= kGrid; ++n)
+    if (left(low + n * width) < left(low + deepest * width)) deepest = n;
+  return std::exp(least(left, low + std::max(0, deepest - 1) * width, low + std::min(kGrid, deepest + 1) * width));
 }
 
 }  // namespace
@@ -103,7 +120,7 @@ Fit fit_geometric(const std::vector<double>& y) {
 
 Fit fit_prenorm(const std::vector<double>& y, double b) {
   Fit fit;
-  fit.a = best_steps(y, b).a;
+  fit.a = best_steps(y, differences(y), b).a;
   fit.b = b;
   double now = y.front();
   for (size_t n = 0; n < y.size(); ++n) {
@@ -114,9 +131,25 @@ Fit fit_prenorm(const std::vector<double>& y, double b) {
 }
 
 Fit fit_prenorm(const std::vector<double>& y) {
-  const double scale = y.front() * y.front();
-  const double log_b = least([&](double x) { return best_steps(y, std::exp(x)).squares; }, std::log(scale * 1e-4), std::log(scale * 1e4));
-  return fit_prenorm(y, std::exp(log_b));
+  return fit_prenorm(y, best_b(y, differences(y), y.front() * y.front()));
+}
+
+Fit fit_prenorm_steps(const std::vector<double>& y, const std::vector<double>& steps) {
+  double scale = 0;
+  for (const double value : y) scale += value * value / static_cast<double>(y.size());
+  Fit fit;
+  fit.b = best_b(y, steps, scale);
+  fit.a = best_steps(y, steps, fit.b).a;
+  for (const double value : y) fit.curve.push_back(fit.a * step_of(value, fit.b));
+  return with_residuals(std::move(fit), steps);
+}
+
+Fit fit_ratio_steps(const std::vector<double>& y, const std::vector<double>& steps) {
+  return fit_scaled(steps, y);
+}
+
+Fit fit_constant_steps(const std::vector<double>& steps) {
+  return fit_scaled(steps, std::vector<double>(steps.size(), 1));
 }
 
 Fit fit_scaled(const std::vector<double>& y, const std::vector<double>& x) {

@@ -24,6 +24,14 @@ Fit fit_prenorm(const std::vector<double>& y);
 /// The same with b given.
 Fit fit_prenorm(const std::vector<double>& y, double b);
 
+/// A law for steps: step_n from the value y_n before it. `curve` holds the fitted steps.
+///   prenorm: a y / sqrt(y^2 + b), a layer that normalises its input while its mask is exact; b -> infinity is ratio, b -> 0 constant
+///   ratio: a y, the theorem's layer;   constant: a
+/// b is searched between 1e-4 and 1e4 of the mean square of y.
+Fit fit_prenorm_steps(const std::vector<double>& y, const std::vector<double>& steps);
+Fit fit_ratio_steps(const std::vector<double>& y, const std::vector<double>& steps);
+Fit fit_constant_steps(const std::vector<double>& steps);
+
 /// a x_n for the best a: how well one run's shape is another's.
 Fit fit_scaled(const std::vector<double>& y, const std::vector<double>& x);
 
