@@ -29,7 +29,7 @@ struct PrepareState {
 };
 
 struct InspectState {
-  std::string path, tokenizer;
+  std::string path, tokenizer, sheet;
   int64_t vocab_size = 0;
   Fields fields;
 };
@@ -116,7 +116,8 @@ Json split_facts(const TextDataset& data, const TokenFile& file, const std::stri
 
 void run_inspect(const InspectState& state, const GeneralOptions& general) {
   if (state.path.empty()) throw UsageError("data inspect needs a folder or a .bin");
-  if (holds_images(state.path)) return run_inspect_images(state.path, general);
+  if (holds_images(state.path)) return run_inspect_images(state.path, state.sheet, general);
+  if (!state.sheet.empty()) throw UsageError("--sheet: these are no prepared images");
   const TextDataset data = open_text_dataset(state.path, state.tokenizer, state.vocab_size);
   const Json facts = {{"path", data.path},
                       {"tokenizer", data.tokenizer ? Json(data.tokenizer->kind()) : Json()},
@@ -176,11 +177,14 @@ void add_data(Subcommand& command) {
   const auto inspect = std::make_shared<InspectState>();
   app = command.app.add_subcommand("inspect", "what a prepared folder or a .bin holds, every token or image checked");
   app->fallthrough();
-  set_examples(*app, "aot data inspect data/book\naot data inspect val.bin --tokenizer gpt2:gpt2-bpe --json\n");
+  set_examples(*app,
+               "aot data inspect data/book\naot data inspect val.bin --tokenizer gpt2:gpt2-bpe --json\naot data inspect data/shapes "
+               "--sheet shapes.png\n");
   app->add_option("PATH", inspect->path, "prepared folder, folder of nanoGPT, or .bin")->required();
   inspect->fields.heading("Inspect");
   inspect->fields.add("tokenizer", inspect->tokenizer, "for a .bin without its own: byte, gpt2:DIR, or a tokenizer.json").metavar("NAME");
   inspect->fields.add("vocab-size", inspect->vocab_size, "for a .bin without a tokenizer: ids are below this").min(0);
+  inspect->fields.add("sheet", inspect->sheet, "images: PNG to write with the first of them, masks beside").metavar("FILE");
   inspect->fields.add_flags(*app);
   app->callback([inspect, &general = command.general] {
     resolve(inspect->fields);

@@ -10,15 +10,18 @@
 #include "aot/core/log.h"
 #include "aot/core/random.h"
 #include "aot/core/signals.h"
+#include "aot/data/contact_sheet.h"
 #include "aot/data/image_dataset.h"
 #include "aot/data/image_make.h"
 #include "aot/io/error.h"
 #include "aot/io/json.h"
+#include "aot/io/output.h"
 
 namespace aot {
 namespace {
 
 constexpr size_t kClassesShown = 20;
+constexpr int64_t kSheetColumns = 16, kSheetRows = 8;
 constexpr int64_t kDigitSide = 28, kShapeSide = 64, kMaxDrawnSide = 1024, kMaxPackedSide = 1024;
 
 Json split_facts(const ImageSplit& split, const std::string& sha256, size_t classes) {
@@ -29,7 +32,7 @@ Json split_facts(const ImageSplit& split, const std::string& sha256, size_t clas
 }
 
 std::string size_text(int64_t height, int64_t width, int64_t channels) {
-  return height > 0 ? fmt::format(" of {} x {} x {}", height, width, channels) : " in files";
+  return height > 0 ? fmt::format("{} x {} x {}", height, width, channels) : "files of their own sizes";
 }
 
 void print_packed(const std::optional<ImageMeta>& meta, const std::string& out, const GeneralOptions& general) {
@@ -47,7 +50,7 @@ void print_packed(const std::optional<ImageMeta>& meta, const std::string& out, 
                             {"skipped", meta->skipped},
                             {"skipped_for", meta->reasons}}) +
                  "\n");
-  print(fmt::format("{}: {} train and {} val images{} in {} classes\n", escaped(out), meta->train.images, val,
+  print(fmt::format("{}: {} train and {} val images ({}) in {} classes\n", escaped(out), meta->train.images, val,
                     size_text(meta->height, meta->width, meta->channels), meta->classes.size()));
 }
 
@@ -94,8 +97,9 @@ void run_prepare_images(const ImagePrepareOptions& options, const GeneralOptions
   print_packed(prepare_images(options), options.pack.out, general);
 }
 
-void run_inspect_images(const std::string& path, const GeneralOptions& general) {
+void run_inspect_images(const std::string& path, const std::string& sheet, const GeneralOptions& general) {
   const ImageDataset data = open_image_dataset(path);
+  if (!sheet.empty()) write_file_atomically(sheet, encode_png(contact_sheet(*data.train, kSheetColumns, kSheetRows)));
   const size_t classes = data.classes.size();
   const Json facts = {{"path", data.path},
                       {"height", data.height},
@@ -107,7 +111,7 @@ void run_inspect_images(const std::string& path, const GeneralOptions& general) 
                       {"train", split_facts(*data.train, data.train_sha256, classes)},
                       {"val", data.val ? split_facts(*data.val, data.val_sha256, classes) : Json()}};
   if (general.json) return print(dump_json(facts) + "\n");
-  print(fmt::format("images     {}\n", size_text(data.height, data.width, data.channels)));
+  print(fmt::format("images      {}\n", size_text(data.height, data.width, data.channels)));
   for (const char* split : {"train", "val"}) {
     const Json& part = facts[split];
     if (part.is_null())

@@ -13,6 +13,7 @@ void describe(Fields& fields, ImagePrepareOptions& options);
 void run_prepare_images(const ImagePrepareOptions& options, const GeneralOptions& general);
 /// aot data make.
 void add_make_images(Subcommand& command);
-void run_inspect_images(const std::string& path, const GeneralOptions& general);
+/// `sheet` names a PNG to write with the first training images, or is empty.
+void run_inspect_images(const std::string& path, const std::string& sheet, const GeneralOptions& general);
 
 }  // namespace aot

@@ -46,6 +46,7 @@ class Data(CommandTest):
         self.assertEqual(facts["train"]["most_frequent"][0], {"id": 97, "count": 15, "text": "a"})
         self.assertEqual(facts["train"]["distinct"], 6)
         text, _ = self.run_aot("data", "inspect", out)
+        self.assertIn("no prepared images", self.error_of("data", "inspect", out, "--sheet", "x.png", code=2))
         self.assertIn("'a' 37.5 %", text)
         self.assertNotIn("\x1b", text)
 
@@ -99,6 +100,10 @@ class Data(CommandTest):
         a, b, c = (self.json_of("data", "inspect", out, "--json")["train"]["sha256"] for out in outs)
         self.assertEqual(a, b)
         self.assertNotEqual(a, c)
+        sheet = self.folder / "sheet.png"
+        self.run_aot("data", "inspect", outs[0], "--sheet", str(sheet))
+        width, height = struct.unpack(">II", sheet.read_bytes()[16:24])
+        self.assertEqual((width, height), (16 * 50 - 2, 2 * 50 - 2))  # nine pictures and their masks, 48 pixels and 2 between
         self.assertIn("never overwritten", self.error_of("data", "make", "digits", "--out", outs[0], code=2))
 
     def test_text_and_images_do_not_go_together(self):

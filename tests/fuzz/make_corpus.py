@@ -99,6 +99,8 @@ def corpora():
         yield {"jpg": "jpeg", "png": "png"}[kind], [start + base64.b64decode(images[name]["file"]) for name in images if name.endswith(kind)]
     yield "idx", [idx([3, 2, 2], bytes(12)), idx([4], b"\0\1\2\3"), gzip.compress(idx([3, 2, 2], bytes(12)), mtime=0), idx([2, 2, 2, 3], bytes(24)),
                   gzip.compress(idx([4], b""), mtime=0) + gzip.compress(b"abcd", mtime=0), idx([0xFFFFFFFF] * 4, b""), idx([3, 2, 2], bytes(12), kind=13)]
+    record = b"\3" + bytes(i % 251 for i in range(3072))
+    yield "cifar", [b"\0" + record * 2, b"\1\5" + record, b"\1" + record, b"\0\x0a" + record[1:], b"\0" + record[:-1], b"\0\x80\4\x95" + record]
     split = {"images": 3, "pixels_sha256": "a" * 64, "labels_sha256": "b" * 64, "masks_sha256": None, "sizes_sha256": None}
     meta = {"format": 1, "kind": "images", "height": 2, "width": 3, "channels": 3, "classes": ["a", "b\n"], "mean": [0, 0.5, 1], "std": [0.1, 1, 1],
             "train": split, "val": {**split, "masks_sha256": "c" * 64}, "source": "x", "skipped": 1, "skipped_for": ["y"]}

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 seconds=${1:-60}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(utf8 json toml safetensors bpe_files tokenizer_json idx jpeg png encode token_file dataset_meta image_meta)
+[ ${#targets[@]} -gt 0 ] || targets=(utf8 json toml safetensors bpe_files tokenizer_json idx jpeg png encode token_file dataset_meta image_meta cifar)
 clang=${CLANG:-clang++-14}
 out=build/fuzz
 flags=(-std=c++20 -O1 -g -Isrc -I. -fsanitize=address,undefined -fno-sanitize-recover=all)
@@ -15,7 +15,7 @@ export ASAN_OPTIONS=quarantine_size_mb=16
 mkdir -p "$out/io"
 
 # As in CMakeLists.txt: the part of data that needs nothing of core.
-for source in src/aot/io/*.cpp src/aot/data/{bpe_tokenizer,image_meta,meta,split_pattern,text_place,token_file,tokenizer}.cpp; do
+for source in src/aot/io/*.cpp src/aot/data/{bpe_tokenizer,cifar_images,image_meta,meta,split_pattern,text_place,token_file,tokenizer}.cpp; do
   object=$out/io/$(basename "$source").o
   [ "$object" -nt "$source" ] || "$clang" "${flags[@]}" -fsanitize=fuzzer-no-link -c "$source" -o "$object"
 done
