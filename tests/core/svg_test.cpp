@@ -29,6 +29,17 @@ TEST(Svg, NamesAreEscaped) {
   EXPECT_TRUE(contains(chart, "a&lt;b"));
 }
 
+TEST(Svg, BandsAreDrawnBehindTheSeriesNamedAndInsideTheFrame) {
+  const std::string chart = svg({.title = "t",
+                                 .series = {{"line", {{0, 1}, {1, 1}}}},
+                                 .bands = {{.name = "spread", .low = {{0, -5}, {1, -5}}, .high = {{0, 9}, {1, 9}}}}});
+  const size_t band = chart.find("fill-opacity"), line = chart.find("stroke-width=\"1.8\"");
+  ASSERT_NE(band, std::string::npos);
+  EXPECT_LT(band, line);
+  EXPECT_TRUE(contains(chart, ">spread</text>"));
+  EXPECT_TRUE(contains(chart, ">8</text>"));  // the axis covers it
+}
+
 TEST(Svg, PointsThatAreNotFiniteBreakTheLine) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const std::string chart = svg({.title = "t", .series = {{"s", {{0, 1}, {1, nan}, {2, 3}}}}});

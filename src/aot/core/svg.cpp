@@ -14,6 +14,8 @@ namespace {
 // Okabe and Ito 2008: told apart with colour-blind eyes too.
 constexpr std::array<const char*, 6> kColours = {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"};
 
+constexpr double kBandOpacity = 0.25;
+
 const char* colour_of(const std::vector<Series>& series, size_t i) {
   return kColours[(series[i].colour >= 0 ? static_cast<size_t>(series[i].colour) : i) % kColours.size()];
 }
@@ -116,26 +118,54 @@ std::pair<double, double> emptiest_corner(const LineChart& chart, const Frame& f
   return best;
 }
 
+std::string band_of(const Band& band, const Frame& f) {
+  std::string path;
+  const auto add = [&](const std::pair<double, double>& point) {
+    path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : "L", f.px(point.first), f.py(point.second));
+  };
+  for (const auto& point : band.low) add(point);
+  for (auto point = band.high.rbegin(); point != band.high.rend(); ++point) add(*point);
+  const char* colour = kColours[static_cast<size_t>(band.colour) % kColours.size()];
+  return fmt::format("<path d=\"{0}Z\" fill=\"{1}\" fill-opacity=\"{2}\" stroke=\"{1}\" stroke-opacity=\"{2}\"/>\n", path, colour,
+                     kBandOpacity);
+}
+
+struct LegendEntry {
+  std::string name;
+  const char* colour;
+  double opacity, thickness;
+};
+
+std::vector<LegendEntry> legend_entries(const LineChart& chart) {
+  std::vector<LegendEntry> out;
+  for (size_t i = 0; i < chart.series.size(); ++i) out.push_back({chart.series[i].name, colour_of(chart.series, i), 1, 3});
+  for (const Band& band : chart.bands)
+    out.push_back({band.name, kColours[static_cast<size_t>(band.colour) % kColours.size()], kBandOpacity, 10});
+  return out;
+}
+
 /// Beside the title when there is room, else a line for each series in a corner.
 std::string legend(const LineChart& chart, const Frame& f) {
   constexpr double kLetter = 7, kKey = 18, kGap = 40, kLine = 16;
+  const std::vector<LegendEntry> entries = legend_entries(chart);
   double beside_width = 9 * static_cast<double>(chart.title.size()) + 20, widest = 0;
-  for (const Series& series : chart.series) {
-    const double text = kLetter * static_cast<double>(series.name.size());
+  for (const LegendEntry& entry : entries) {
+    const double text = kLetter * static_cast<double>(entry.name.size());
     beside_width += text + kGap;
     widest = std::max(widest, text + kKey + 6);
   }
   const bool beside = beside_width <= f.right - f.left;
-  const auto [left, top] = emptiest_corner(chart, f, widest, kLine * static_cast<double>(chart.series.size()));
+  const auto [left, top] = emptiest_corner(chart, f, widest, kLine * static_cast<double>(entries.size()));
   std::string out;
   double right = f.right, line = top + 8;
-  for (size_t n = 0; n < chart.series.size(); ++n) {
-    const size_t i = beside ? chart.series.size() - 1 - n : n;
-    const std::string& name = chart.series[i].name;
+  for (size_t n = 0; n < entries.size(); ++n) {
+    const size_t i = beside ? entries.size() - 1 - n : n;
+    const std::string& name = entries[i].name;
     const double text = kLetter * static_cast<double>(name.size()) + 6;
     const double x = beside ? right - text - kKey : left, y = beside ? f.top - 18 : line;
-    out += fmt::format("<line x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" stroke-width=\"3\"/>\n", x, x + kKey, y,
-                       y, colour_of(chart.series, i));
+    out += fmt::format(
+        "<line x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" stroke-width=\"{:g}\" stroke-opacity=\"{:g}\"/>\n", x,
+        x + kKey, y, y, entries[i].colour, entries[i].thickness, entries[i].opacity);
     out += beside ? text_at(right, y + 4, "end", name) : text_at(x + kKey + 6, y + 4, "start", name);
     right -= text + kKey + 16;
     line += kLine;
@@ -227,12 +257,19 @@ std::string svg(const LineChart& chart) {
       f.y.take(y + half);
     }
   }
+  for (const Band& band : chart.bands)
+    for (const auto* edge : {&band.low, &band.high})
+      for (const auto& [x, y] : *edge) {
+        f.x.take(x);
+        f.y.take(y);
+      }
   std::string out = opening(chart.width, chart.height, chart.title);
   if (f.x.empty()) return out + text_at(chart.width / 2.0, chart.height / 2.0, "middle", chart.title + ": no data") + "</svg>\n";
   for (const Level& level : chart.levels) f.y.take(level.y);
   if (f.x.low == f.x.high) f.x.widen(0);
   f.y.widen(0.05);
   out += axes(chart, f);
+  for (const Band& band : chart.bands) out += band_of(band, f);
   for (const Level& level : chart.levels) {
     if (!std::isfinite(level.y)) continue;
     out += fmt::format("<line x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"#777\" stroke-dasharray=\"5 4\"/>\n", f.left,

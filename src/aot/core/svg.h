@@ -18,6 +18,13 @@ struct Series {
   std::vector<double> error;  // half the length of a bar at each point; empty: none
 };
 
+/// A strip between two lines, e.g. the spread of a baseline; drawn behind the series.
+struct Band {
+  std::string name;
+  std::vector<std::pair<double, double>> low, high;  // as many points of both, at the same x
+  int colour = 0;                                    // place in the palette
+};
+
 /// A horizontal line with its name at the right end, e.g. a baseline.
 struct Level {
   std::string name;
@@ -30,6 +37,7 @@ struct LineChart {
   std::vector<Level> levels;
   std::vector<Level> verticals;   // the same upright, at x = `y`
   int width = 760, height = 420;  // pixels
+  std::vector<Band> bands;
 };
 
 /// The chart as one <svg> element with white ground; text is escaped. A chart without finite points says so.
