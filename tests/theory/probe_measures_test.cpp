@@ -50,7 +50,7 @@ TEST(ProbeMeasures, TokensInsideASubspaceHaveNoNoise) {
   HeadSnr snr(axes);
   const at::Tensor z = at::tensor({3.0, 4.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0}, at::kDouble).view({2, 6});
   snr.add(z, z + at::full({2, 6}, 0.0, at::kDouble));
-  EXPECT_TRUE(std::isinf(snr.before()[0].snr()));
+  EXPECT_GT(snr.before()[0].snr(), 1e7);
   EXPECT_EQ(snr.before()[0].signal, 5);
   EXPECT_EQ(snr.before()[1].signal, 2);
 }

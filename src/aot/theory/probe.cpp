@@ -242,12 +242,16 @@ ModelProbe probe_model(const LanguageModel& model, const TokenSource& source, co
 }
 
 GrowthLaws fit_growth(const std::vector<double>& before, const std::vector<double>& growth) {
-  double squares = 0;
-  for (const double value : growth) squares += value * value;
+  const auto mean_square = [](const std::vector<double>& values) {
+    double sum = 0;
+    for (const double value : values) sum += value * value;
+    return sum / static_cast<double>(values.size());
+  };
   return {.prenorm = fit_prenorm_steps(before, growth),
           .ratio = fit_ratio_steps(before, growth),
           .constant = fit_constant_steps(growth),
-          .size = std::sqrt(squares / static_cast<double>(growth.size()))};
+          .size = std::sqrt(mean_square(growth)),
+          .mean_square = mean_square(before)};
 }
 
 }  // namespace aot

@@ -73,7 +73,8 @@ ModelProbe probe_model(const LanguageModel& model, const TokenSource& source, co
 ///   [the law of a pre-normalised layer whose mask is exact, kappa S / sqrt(S^2 + b): docs/theory.md]
 struct GrowthLaws {
   Fit prenorm, ratio, constant;
-  double size = 0;  // root mean square of the growth: what "no change" misses by
+  double size = 0;         // root mean square of the growth: what "no change" misses by
+  double mean_square = 0;  // of S_before: b is searched between 1e-4 and 1e4 of it
 };
 
 /// `before` and `growth` by layer. REQUIRES: as many of both, at least one.

@@ -11,7 +11,6 @@
 #include <ATen/ops/linalg_solve.h>
 #include <ATen/ops/linalg_svdvals.h>
 #include <ATen/ops/matmul.h>
-#include <ATen/ops/one_hot.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
@@ -30,14 +29,6 @@ at::Tensor energies(const at::Tensor& inside) {
 
 at::Tensor coordinates(const at::Tensor& z, const Subspaces& subspaces) {
   return at::matmul(z, subspaces.columns).view({z.size(0), subspaces.count(), -1});
-}
-
-/// Squares of signal and noise of each row in its own subspace, (2, N). The noise is formed as it stands: no difference of squares.
-std::pair<at::Tensor, at::Tensor> own_squares(const at::Tensor& z, const at::Tensor& inside, const at::Tensor& own,
-                                              const Subspaces& subspaces) {
-  const at::Tensor kept = inside * own.unsqueeze(2);  // (N, K, P), zero but for the own head
-  const at::Tensor rest = z - at::matmul(kept.flatten(1), subspaces.columns.t());
-  return {kept.flatten(1).square().sum(1), rest.square().sum(1)};
 }
 
 std::vector<ClusterMeasures> measures_of(const at::Tensor& signal_squares, const at::Tensor& noise_squares) {
@@ -75,13 +66,14 @@ HeadSnr::HeadSnr(Subspaces orthonormal) : subspaces_(std::move(orthonormal)), su
 
 at::Tensor HeadSnr::add(const at::Tensor& before, const at::Tensor& after) {
   const int64_t heads = subspaces_.count();
-  const at::Tensor inside = coordinates(before, subspaces_);
-  const at::Tensor own = energies(inside).argmax(1), chosen = at::one_hot(own, heads).to(at::kDouble);  // (N,), (N, K)
-  const auto [signal, noise] = own_squares(before, inside, chosen, subspaces_);
-  const auto [signal_after, noise_after] = own_squares(after, coordinates(after, subspaces_), chosen, subspaces_);
-  int64_t row = 0;
-  sums_[row++] += chosen.sum(0);
-  for (const at::Tensor* squares : {&signal, &noise, &signal_after, &noise_after}) sums_[row++] += at::bincount(own, *squares, heads);
+  const auto [signal, own] = energies(coordinates(before, subspaces_)).max(1);  // (N,)
+  const at::Tensor signal_after = energies(coordinates(after, subspaces_)).gather(1, own.unsqueeze(1)).squeeze(1);
+  const auto rest = [](const at::Tensor& rows, const at::Tensor& inside) { return (rows.square().sum(1) - inside).clamp_min(0); };
+  sums_[0] += at::bincount(own, {}, heads);
+  sums_[1] += at::bincount(own, signal, heads);
+  sums_[2] += at::bincount(own, rest(before, signal), heads);
+  sums_[3] += at::bincount(own, signal_after, heads);
+  sums_[4] += at::bincount(own, rest(after, signal_after), heads);
   return own;
 }
 
