@@ -106,11 +106,15 @@ std::pair<double, double> emptiest_corner(const LineChart& chart, const Frame& f
   for (const double top : {f.top + 4, f.bottom - height - 4})
     for (const double left : {f.left + 8, f.right - width - 8}) {
       size_t covered = 0;
-      for (const Series& series : chart.series)
-        for (const auto& [x, y] : series.points) {
+      const auto count = [&](const std::vector<std::pair<double, double>>& points) {
+        for (const auto& [x, y] : points) {
           const double px = f.px(x), py = f.py(y);
           covered += px > left - 8 && px < left + width + 8 && py > top - 8 && py < top + height + 8 ? 1 : 0;
         }
+      };
+      for (const Series& series : chart.series) count(series.points);
+      for (const Band& band : chart.bands)
+        for (const auto* edge : {&band.low, &band.high}) count(*edge);
       if (covered >= fewest) continue;
       fewest = covered;
       best = {left, top};
