@@ -22,6 +22,7 @@
 #include "aot/theory/report.h"
 #include "aot/theory/sweep.h"
 #include "apps/command.h"
+#include "apps/theory.h"
 
 namespace aot {
 namespace {
@@ -67,13 +68,6 @@ void resolve_run(State& state) {
     state.fields.set_from(fields.entries(), Origin::preset, "preset " + name);
   }
   resolve(state.fields);
-}
-
-uint64_t first_seed(const GeneralOptions& general) {
-  if (general.seed >= 0) return static_cast<uint64_t>(general.seed);
-  const uint64_t seed = fresh_seed();
-  log_info(str("seed ", seed));
-  return seed;
 }
 
 void run(State& state, const GeneralOptions& general, bool judged) {
@@ -225,12 +219,20 @@ void add_sweep(Subcommand& command) {
 
 }  // namespace
 
+uint64_t first_seed(const GeneralOptions& general) {
+  if (general.seed >= 0) return static_cast<uint64_t>(general.seed);
+  const uint64_t seed = fresh_seed();
+  log_info(str("seed ", seed));
+  return seed;
+}
+
 void add_theory(Subcommand& command) {
   command.app.require_subcommand(1);
   set_examples(command.app,
                "  aot theory certify --preset exact             does the theorem hold on this sample, layer by layer?\n"
                "  aot theory denoise --preset fig4-practical    softmax, norm and scale as trained models have them\n"
-               "  aot theory figures --out figures              the paper's figure in four readings\n");
+               "  aot theory figures --out figures              the paper's figure in four readings\n"
+               "  aot theory probe --model run --data data --out probe   do the layers of a trained model denoise?\n");
   add_run(command, "denoise", "run layers on the paper's tokens and measure them",
           "  aot theory denoise --preset exact\n"
           "  aot theory denoise --preset fig4-softmax --delta 0.5 --seeds 5 --json\n"
@@ -243,6 +245,7 @@ void add_theory(Subcommand& command) {
           true);
   add_figures(command);
   add_sweep(command);
+  add_probe(command);
 }
 
 }  // namespace aot
