@@ -73,8 +73,8 @@ Box draw_crop(Random& random, const ImageSize& size, double crop_scale) {
   const double ratio = std::clamp(static_cast<double>(size.width) / static_cast<double>(size.height), kLow, kHigh);
   const int64_t width = std::min<int64_t>(size.width, std::max<int64_t>(1, std::llround(static_cast<double>(size.height) * ratio)));
   const int64_t height = std::min<int64_t>(size.height, std::max<int64_t>(1, std::llround(static_cast<double>(size.width) / ratio)));
-  return {static_cast<double>((size.height - height) / 2), static_cast<double>((size.width - width) / 2), static_cast<double>(height),
-          static_cast<double>(width)};
+  const int64_t top = (size.height - height) / 2, left = (size.width - width) / 2;
+  return {static_cast<double>(top), static_cast<double>(left), static_cast<double>(height), static_cast<double>(width)};
 }
 
 Box draw_erased(Random& random, const ImageSize& size) {

@@ -122,7 +122,7 @@ ImageSources open_cifar_images(const std::string& path, bool hundred) {
   }
   const auto paths = [&](const std::vector<std::string>& names) {
     std::vector<std::string> found;
-    for (const std::string& name : names) found.push_back(path + "/" + name);
+    for (const std::string& name : names) found.push_back(str(path, "/", name));
     return found;
   };
   sources.train = std::make_unique<CifarImages>(paths(kind.train), kind);

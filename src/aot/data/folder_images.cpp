@@ -76,7 +76,7 @@ std::vector<Entry> list_images(const std::string& folder, const std::vector<std:
     const auto known = std::lower_bound(classes.begin(), classes.end(), name);
     if (known == classes.end() || *known != name)
       throw FileError(folder, "", str("class '", escaped(name, 80), "' has no folder among the training images"));
-    list_files(folder + "/" + name, known - classes.begin(), files);
+    list_files(str(folder, "/", name), known - classes.begin(), files);
   }
   if (files.empty()) throw FileError(folder, "", "has no images");
   Random random(derive_seed(0, "order of a folder"));

@@ -26,7 +26,7 @@ int64_t big_endian(std::string_view bytes, size_t at) {
 }
 
 /// Text, colour profiles and the like change no pixel and may unfold to gigabytes: left unread.
-constexpr std::array<png_byte, 5 * 14> kLeftUnread = {
+constexpr std::array<png_byte, 70> kLeftUnread = {
     'b', 'K', 'G', 'D', 0,   'c', 'H', 'R', 'M', 0,   'e', 'X', 'I', 'f', 0,   'g', 'A', 'M', 'A', 0,   'h', 'I', 'S', 'T',
     0,   'i', 'C', 'C', 'P', 0,   'i', 'T', 'X', 't', 0,   'o', 'F', 'F', 's', 0,   'p', 'C', 'A', 'L', 0,   's', 'C', 'A',
     'L', 0,   's', 'P', 'L', 'T', 0,   't', 'E', 'X', 't', 0,   't', 'I', 'M', 'E', 0,   'z', 'T', 'X', 't', 0};
