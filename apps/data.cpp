@@ -164,8 +164,12 @@ void add_data(Subcommand& command) {
   prepare->fields.add_flags(*app);
   app->callback([prepare, &general = command.general] {
     resolve(prepare->fields);
-    if (prepare->images.images.empty()) return run_prepare(prepare->options, general);
+    const bool are_images = !prepare->images.images.empty();
+    for (const char* name : {"labels", "format", "size", "skip-bad", "val-count"})
+      if (!are_images && prepare->fields.at(name).origin != Origin::default_value) throw UsageError(str("--", name, " is for --images"));
+    if (!are_images) return run_prepare(prepare->options, general);
     if (!prepare->options.inputs.empty()) throw UsageError("data prepare takes text files or --images, not both");
+    if (prepare->fields.at("tokenizer").origin == Origin::flag) throw UsageError("--tokenizer is for text, not for --images");
     prepare->images.pack.val = prepare->options.val;
     prepare->images.pack.out = prepare->options.out;
     prepare->images.folder.threads = general.threads > 0 ? general.threads : static_cast<int64_t>(std::thread::hardware_concurrency());

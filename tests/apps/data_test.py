@@ -109,6 +109,9 @@ class Data(CommandTest):
     def test_text_and_images_do_not_go_together(self):
         self.assertIn("not both", self.error_of("data", "prepare", "a.txt", "--images", "b", "--out", "c", code=2))
         self.assertIn("--labels", self.error_of("data", "prepare", "--images", "b", "--out", "c", code=2))
+        self.assertIn("--tokenizer", self.error_of("data", "prepare", "--images", "b", "--tokenizer", "char", "--out", "c", code=2))
+        for flag in (["--labels", "x"], ["--size", "3"], ["--skip-bad"], ["--val-count", "3"], ["--format", "idx"]):
+            self.assertIn("is for --images", self.error_of("data", "prepare", "a.txt", *flag, "--out", "c", code=2))
 
     def test_a_stop_leaves_nothing(self):
         path = self.write("a.txt", LINE * 2_000_000)
@@ -121,6 +124,15 @@ class Data(CommandTest):
         self.assertEqual(process.returncode, 130)
         self.assertEqual([entry.name for entry in self.folder.iterdir()], ["a.txt"])
 
+
+    def test_a_stop_while_images_are_made_leaves_nothing(self):
+        process = subprocess.Popen([COMMAND, "data", "make", "shapes", "--count", "1000000", "--seed", "1", "--out", str(self.folder / "out")],
+                                   stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        while process.poll() is None and not list(self.folder.glob(".tmp-*")):
+            time.sleep(0.005)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=60), 143)
+        self.assertEqual(list(self.folder.iterdir()), [])
 
     def prepare_until_it_writes(self, path):
         before = set(self.folder.glob(".tmp-*"))
