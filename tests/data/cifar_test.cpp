@@ -5,7 +5,7 @@
 
 #include "aot/data/image_dataset.h"
 #include "aot/data/image_prepare.h"
-#include "tests/data/images.h"
+#include "tests/data/random_bytes.h"
 #include "tests/support/files.h"
 
 namespace aot {

@@ -9,8 +9,9 @@
 #include <gtest/gtest.h>
 
 #include "aot/data/image_prepare.h"
-#include "tests/data/images.h"
+#include "tests/data/random_bytes.h"
 #include "tests/support/files.h"
+#include "tests/support/idx.h"
 
 namespace aot {
 namespace {

@@ -6,16 +6,10 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/files.h"
+#include "tests/support/idx.h"
 
 namespace aot {
 namespace {
-
-std::string idx(const std::vector<int64_t>& shape, const std::string& data, char type = 8) {
-  std::string bytes = {0, 0, type, static_cast<char>(shape.size())};
-  for (const int64_t size : shape)
-    for (int shift = 24; shift >= 0; shift -= 8) bytes += static_cast<char>(size >> shift & 255);
-  return bytes + data;
-}
 
 std::string gzip(const std::string& bytes) {
   z_stream state = {};
@@ -54,7 +48,7 @@ class Idx : public testing::Test {
 TEST_F(Idx, ItemsComeInOrderPlainOrInflated) {
   std::string data;
   for (int i = 0; i < 3 * 4 * 5; ++i) data += static_cast<char>(i * 7);
-  for (const std::string& bytes : {idx({3, 4, 5}, data), gzip(idx({3, 4, 5}, data))}) {
+  for (const std::string& bytes : {idx_bytes({3, 4, 5}, data), gzip(idx_bytes({3, 4, 5}, data))}) {
     const std::string path = folder_.write("x", bytes);
     EXPECT_EQ(IdxFile(path).shape(), (std::vector<int64_t>{3, 4, 5}));
     EXPECT_EQ(read_all(path), data);
@@ -62,7 +56,7 @@ TEST_F(Idx, ItemsComeInOrderPlainOrInflated) {
 }
 
 TEST_F(Idx, GzipMayComeInSeveralMembers) {
-  const std::string bytes = idx({6}, "abcdef");
+  const std::string bytes = idx_bytes({6}, "abcdef");
   EXPECT_EQ(read_all(folder_.write("x", gzip(bytes.substr(0, 3)) + gzip(bytes.substr(3, 7)) + gzip(bytes.substr(10)))), "abcdef");
 }
 
@@ -71,24 +65,24 @@ TEST_F(Idx, RefusesHeadersThatAreNone) {
   expect_refused("at least 4 bytes", std::string(3, '\0'));
   expect_refused("bad magic for IDX, looks like PNG", "\x89PNG\r\n\x1a\n");
   expect_refused("other byte order?", std::string("\x03\x08\0\0", 4) + std::string(12, '\0'));
-  expect_refused("elements of type 13", idx({1}, "abcd", 13));
-  expect_refused("0 dimensions", idx({}, ""));
-  expect_refused("5 dimensions", idx({1, 1, 1, 1, 1}, "a"));
-  expect_refused("header needs 16 bytes", idx({1, 1, 1}, "").substr(0, 15));
-  expect_refused("dimension 1 is 0", idx({1, 0, 1}, ""));
-  expect_refused("size overflows", idx({0xffffffff, 0xffffffff, 0xffffffff}, ""));
+  expect_refused("elements of type 13", idx_bytes({1}, "abcd", 13));
+  expect_refused("0 dimensions", idx_bytes({}, ""));
+  expect_refused("5 dimensions", idx_bytes({1, 1, 1, 1, 1}, "a"));
+  expect_refused("header needs 16 bytes", idx_bytes({1, 1, 1}, "").substr(0, 15));
+  expect_refused("dimension 1 is 0", idx_bytes({1, 0, 1}, ""));
+  expect_refused("size overflows", idx_bytes({0xffffffff, 0xffffffff, 0xffffffff}, ""));
 }
 
 TEST_F(Idx, RefusesAnotherLengthThanTheHeaderSays) {
-  expect_refused("header needs 6 bytes behind it, file has 5", idx({2, 3}, "abcde"));
-  expect_refused("header needs 6 bytes behind it, file has 7", idx({2, 3}, "abcdefg"));
-  expect_refused("record 1: cut", gzip(idx({2, 3}, "abcde")));
-  expect_refused("bytes behind its 2 records", gzip(idx({2, 3}, "abcdefg")));
-  expect_refused("file has at most", gzip(idx({1 << 30, 1 << 30}, "abc")));  // before anything is made for it
+  expect_refused("header needs 6 bytes behind it, file has 5", idx_bytes({2, 3}, "abcde"));
+  expect_refused("header needs 6 bytes behind it, file has 7", idx_bytes({2, 3}, "abcdefg"));
+  expect_refused("record 1: cut", gzip(idx_bytes({2, 3}, "abcde")));
+  expect_refused("bytes behind its 2 records", gzip(idx_bytes({2, 3}, "abcdefg")));
+  expect_refused("file has at most", gzip(idx_bytes({1 << 30, 1 << 30}, "abc")));  // before anything is made for it
 }
 
 TEST_F(Idx, RefusesDamagedGzip) {
-  const std::string whole = gzip(idx({100, 10}, std::string(1000, 'x') + ""));
+  const std::string whole = gzip(idx_bytes({100, 10}, std::string(1000, 'x') + ""));
   for (size_t length : {size_t{2}, size_t{12}, whole.size() / 2, whole.size() - 1}) expect_refused("gzip: cut", whole.substr(0, length));
   std::string damaged = whole;
   damaged[damaged.size() - 6] = static_cast<char>(damaged[damaged.size() - 6] ^ 1);

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "aot/data/drawing.h"
 #include "aot/data/rand_augment.h"
 
 namespace aot {
@@ -16,10 +17,6 @@ constexpr int kAttempts = 10;
 /// Uniform over -most, ..., most.
 int64_t draw_both_ways(Random& random, int64_t most) {
   return static_cast<int64_t>(random.below(static_cast<uint64_t>(2 * most + 1))) - most;
-}
-
-double draw_between(Random& random, double low, double high) {
-  return low + (high - low) * random.uniform();
 }
 
 /// A rectangle of a share of the area in [least, most] and a ratio of width to height log-uniform over [ratio_low, ratio_high], in whole

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the drawn data sets share: points, random draws, and colours.
+// Points, random draws, and pixels of drawn images.
 #pragma once
 
 #include <algorithm>
