@@ -84,6 +84,33 @@ TEST(Probe, FindsThePlantedSnrAndHeads) {
   EXPECT_EQ(first.shuffled.growth, std::vector<double>{first.after.snr() - first.before.snr()});
 }
 
+TEST(Probe, TokensThatReadOnlyThemselvesGrowAsTheTheoremSays) {
+  LanguageOptions options = plain();
+  options.heads = 1;
+  options.head_dim = kVocab;
+  const LanguageModel model(options, 1);
+  at::Tensor embedding = at::zeros({kVocab, kWidth});
+  for (int64_t v = 0; v < kVocab; ++v) {
+    embedding[v][v] = 60;  // an axis of its own, so that scores of other tokens stay far behind
+    embedding[v][kWidth - 1] = 10;
+  }
+  set(model, "embedding", embedding);
+  for (const char* name : {"layers.0.mixer.u", "layers.1.mixer.u"}) set(model, name, at::eye(kWidth).narrow(0, 0, kVocab));
+  const std::vector<int32_t> every_token = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+  const ModelProbe probe = probe_model(model, source_of(every_token), {.tokens = 9}, 1);
+  double snr = 6;
+  for (const ProbedLayer& layer : probe.layers) {
+    EXPECT_NEAR(layer.own_mass, 1, 1e-6);
+    EXPECT_NEAR(layer.entropy, 0, 1e-5);
+    EXPECT_NEAR(layer.before.snr(), snr, 1e-5);
+    EXPECT_NEAR(layer.after.snr(), 2 * snr, 1e-5);  // 1 + eta tau with eta and tau 1
+    EXPECT_NEAR(layer.step_share, snr / std::hypot(snr, 1), 1e-6);
+    EXPECT_NEAR(layer.heads[0].effective_rank, 9, 1e-6);
+    EXPECT_LT(layer.gradient_cosine, -0.9);  // growing inside a subspace raises the coding rate
+    snr *= 2;
+  }
+}
+
 TEST(Probe, ALayerThatWritesNothingChangesNothing) {
   LanguageModel model(plain("mhsa"), 3);
   set(model, "layers.0.mixer.w_out", at::zeros({kWidth, kWidth}));

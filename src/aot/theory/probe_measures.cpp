@@ -58,10 +58,6 @@ Subspaces random_heads(int64_t heads, int64_t dim, int64_t width, uint64_t seed)
   return orthonormal_heads(gaussian({heads * dim, width}, seed), heads);
 }
 
-at::Tensor own_heads(const at::Tensor& z, const Subspaces& orthonormal) {
-  return energies(coordinates(z, orthonormal)).argmax(1);
-}
-
 HeadSnr::HeadSnr(Subspaces orthonormal) : subspaces_(std::move(orthonormal)), sums_(at::zeros({5, subspaces_.count()}, at::kDouble)) {}
 
 at::Tensor HeadSnr::add(const at::Tensor& before, const at::Tensor& after) {

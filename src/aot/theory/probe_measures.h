@@ -19,10 +19,8 @@ Subspaces orthonormal_heads(const at::Tensor& u, int64_t heads);
 /// K random bases of dimension P, each uniformly distributed and independent of the others: the same shape without what was learnt.
 Subspaces random_heads(int64_t heads, int64_t dim, int64_t width, uint64_t seed);
 
-/// The head that each token belongs to: argmax_k |z_i Q_k|.   z (N, D);  returns (N,) int64.
-at::Tensor own_heads(const at::Tensor& z, const Subspaces& orthonormal);
-
-/// SNR of tokens by head before and after a layer, in the same subspaces and with the heads that tokens belong to before it.
+/// SNR of tokens by head before and after a layer, in the same subspaces and with the heads that tokens belong to before it:
+/// argmax_k |z_i Q_k|.
 /// Noise is what a token's energy leaves beside its signal: below 1e-8 of the token it is rounding, far below what models leave. That is
 /// half the work of forming it, and the baselines measure many bases.
 class HeadSnr {

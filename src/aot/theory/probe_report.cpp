@@ -183,7 +183,7 @@ std::string stage_table(const std::string& name, const std::vector<const ProbedS
 }  // namespace
 
 Interval interval_of(const std::vector<double>& values) {
-  Interval out{mean_of(values), std::numeric_limits<double>::quiet_NaN(), static_cast<int64_t>(values.size())};
+  Interval out{mean_of(values), std::numeric_limits<double>::quiet_NaN()};
   if (values.size() < 2) return out;
   double squares = 0;
   for (const double value : values) squares += (value - out.mean) * (value - out.mean);
@@ -258,10 +258,11 @@ std::string probe_markdown(const ProbeResult& result) {
   for (const ProbeGroup& group : probe_groups(result)) {
     out += fmt::format("{}## {}\n\nSubspaces: {}. Chance for one subspace: {:.3f}.\n", out.empty() ? "" : "\n", group.name, group.subspaces,
                        group.stages.front().second.front()->probe.chance_snr);
-    for (const auto& [name, runs] : group.stages) {
-      out += stage_table(name, runs);
+    for (const auto& stage : group.stages) {
+      const std::vector<const ProbedStage*>& runs = stage.second;
+      out += stage_table(stage.first, runs);
       const auto text = [&](auto of) { return interval_text(over_laws(runs, of)); };
-      laws += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} |\n", group.name, stage_title(name, runs),
+      laws += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} |\n", group.name, stage_title(stage.first, runs),
                           text([](const GrowthLaws& l) { return l.size; }), text([](const GrowthLaws& l) { return l.constant.rms; }),
                           text([](const GrowthLaws& l) { return l.ratio.rms; }), text([](const GrowthLaws& l) { return l.prenorm.rms; }),
                           shape_text(runs), text(explained));

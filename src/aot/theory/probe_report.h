@@ -16,7 +16,6 @@ namespace aot {
 /// A mean over runs; `half` is half the length of its 95 % interval by Student's t, NaN for a single run.
 struct Interval {
   double mean = 0, half = 0;
-  int64_t count = 0;
 };
 
 Interval interval_of(const std::vector<double>& values);
