@@ -26,10 +26,8 @@ int64_t big_endian(std::string_view bytes, size_t at) {
 }
 
 /// Text, colour profiles and the like change no pixel and may unfold to gigabytes: left unread.
-constexpr std::array<png_byte, 70> kLeftUnread = {
-    'b', 'K', 'G', 'D', 0,   'c', 'H', 'R', 'M', 0,   'e', 'X', 'I', 'f', 0,   'g', 'A', 'M', 'A', 0,   'h', 'I', 'S', 'T',
-    0,   'i', 'C', 'C', 'P', 0,   'i', 'T', 'X', 't', 0,   'o', 'F', 'F', 's', 0,   'p', 'C', 'A', 'L', 0,   's', 'C', 'A',
-    'L', 0,   's', 'P', 'L', 'T', 0,   't', 'E', 'X', 't', 0,   't', 'I', 'M', 'E', 0,   'z', 'T', 'X', 't', 0};
+using namespace std::string_view_literals;
+constexpr std::string_view kLeftUnread = "bKGD\0cHRM\0eXIf\0gAMA\0hIST\0iCCP\0iTXt\0oFFs\0pCAL\0sCAL\0sPLT\0tEXt\0tIME\0zTXt\0"sv;
 
 class PngDecoder {
  public:
@@ -53,7 +51,8 @@ class PngDecoder {
       png_set_user_limits(png_, kMaxImageSide, kMaxImageSide);
       png_set_chunk_malloc_max(png_, kMaxChunkBytes);
       png_set_crc_action(png_, PNG_CRC_ERROR_QUIT, PNG_CRC_WARN_DISCARD);
-      png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, kLeftUnread.data(), kLeftUnread.size() / 5);
+      png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, reinterpret_cast<png_const_bytep>(kLeftUnread.data()),
+                                  kLeftUnread.size() / 5);
       png_read_info(png_, info_);
       png_get_IHDR(png_, info_, &width, &height, &depth, &colour, &interlace, nullptr, nullptr);
       png_set_interlace_handling(png_);
