@@ -23,32 +23,24 @@ struct State {
   Fields fields;
 };
 
-/// All stages of all models, found before any work, so that a wrong name costs nothing.
-std::vector<std::pair<std::string, ProbeStage>> stages_of(const State& state) {
-  std::vector<std::pair<std::string, ProbeStage>> out;
-  for (const std::string& model : state.models)
-    for (ProbeStage& stage : probe_stages(model, state.steps)) out.emplace_back(model, std::move(stage));
-  return out;
-}
-
 void run(State& state, const GeneralOptions& general) {
   resolve(state.fields);
   if (state.models.empty()) throw UsageError("theory probe needs --model RUN|CHECKPOINT");
   if (state.text.data.empty()) throw UsageError("theory probe needs --data DIR|FILE");
   if (state.out.empty()) throw UsageError("theory probe needs --out FOLDER");
-  const auto stages = stages_of(state);
+  const std::vector<ProbeStage> stages = probe_stages(state.models, state.steps);  // a wrong name costs no work
   if (stages.empty()) throw UsageError("theory probe: --steps names nothing to probe", "need 0 (before training), a step, best or last");
   ProbeResult result{.options = state.options, .seed = first_seed(general), .data = state.text.data, .stages = {}};
   Progress progress("probe", static_cast<double>(stages.size()), "models");
-  for (const auto& [path, stage] : stages) {
+  for (const ProbeStage& stage : stages) {
     const auto model = load_stage(stage);
     static_cast<void>(probed_subspaces(*model, 0));  // refused before the text is read
     model->to(parse_device(general.device), at::kFloat);
     const auto text = open_text(state.text, stage.checkpoint, model->options().vocab_size);
     const auto done = static_cast<double>(result.stages.size());
-    result.stages.push_back({path, stage.name, stage.step, probe_model(*model, text->source, state.options, result.seed, [&](double share) {
-                               progress.update(done + share);
-                             })});
+    result.stages.push_back(
+        {stage.model, stage.name, stage.step,
+         probe_model(*model, text->source, state.options, result.seed, [&](double share) { progress.update(done + share); })});
   }
   progress.finish();
   const std::string json = dump_json(probe_json(result)), table = probe_markdown(result);

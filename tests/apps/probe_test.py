@@ -70,7 +70,9 @@ class Probe(CommandTest):
     def test_a_checkpoint_that_is_named_itself(self):
         run = self.run_of("tied-1", "--mixer", "mssa", "--output", "tied", "--seed", "1")
         result, _ = self.probe("--model", f"{run}/checkpoints/step-00000010")
-        self.assertEqual([(model["stage"], model["step"]) for model in result["models"]], [("0", 0), ("given", 10)])
+        self.assertEqual([(model["stage"], model["step"]) for model in result["models"]], [("0", 0), ("10", 10)])
+        result, _ = self.probe("--model", f"{run}/checkpoints/step-00000010", "--model", f"{run}/checkpoints/step-00000020")
+        self.assertEqual([(model["stage"], model["step"]) for model in result["models"]], [("0", 0), ("10", 10), ("20", 20)])
 
     def test_text_is_read_by_the_models_tokenizer(self):
         run = self.run_of("tied-1", "--mixer", "mssa", "--output", "tied", "--seed", "1")
@@ -89,6 +91,8 @@ class Probe(CommandTest):
             (["--model", run, *whole, "--steps", "-1"], "'-1' is no step", 2),
             (["--model", run, *whole, "--steps", "x"], "'x' is no step", 2),
             (["--model", run, *whole, "--steps", ","], "is no step", 2),
+            (["--model", run, "--model", run, *whole], "is named twice", 2),
+            (["--model", run, *whole, "--steps", "10,010"], "is named twice", 2),
             (["--model", run, *whole, "--tokens", "0"], "--tokens", 2),
             (["--model", run, *whole, "--draws", "0"], "--draws", 2),
             (["--model", run, *whole, "--eps-squared", "0"], "--eps-squared", 2),

@@ -218,8 +218,8 @@ Subspaces probed_subspaces(const LanguageModel& model, int64_t layer) {
 ModelProbe probe_model(const LanguageModel& model, const TokenSource& source, const ProbeOptions& options, uint64_t seed,
                        const std::function<void(double share)>& progress) {
   const LanguageOptions& o = model.options();
+  if (source.tokens < 2) throw UsageError(str("probe needs at least 2 tokens (found ", source.tokens, ")"));
   const int64_t length = std::min({o.context, source.tokens, options.tokens});
-  if (length < 2) throw UsageError(str("probe needs at least 2 tokens (found ", source.tokens, ")"));
   const c10::InferenceMode guard;
   const int64_t held = source.tokens / length, windows = std::min(held, std::max<int64_t>(1, options.tokens / length));
   const int64_t batch = std::max<int64_t>(1, std::min(kTokensPerBatch / length, kWeightsPerBatch / (o.heads * length * length)));

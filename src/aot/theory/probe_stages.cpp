@@ -39,41 +39,59 @@ ProbeStage first_stage(const std::string& checkpoint) {
     throw FileError(place, "key 'settings.seed'", "the run's seed is not known", "leave step 0 out: --steps last");
   if (const auto* origin = setting<std::string>(state, "init_from"); origin != nullptr && !origin->empty())
     throw FileError(place, "key 'settings.init_from'", "the run started from other weights, step 0 cannot be drawn again", "--steps last");
-  return {.name = "0", .checkpoint = checkpoint, .step = 0, .first = true, .seed = static_cast<uint64_t>(*seed)};
+  return {.name = "0", .checkpoint = checkpoint, .run = state.run, .step = 0, .first = true, .seed = static_cast<uint64_t>(*seed)};
 }
 
+bool has_state(const std::string& checkpoint) {
+  return fs::exists(fs::path(checkpoint) / "state.json");
+}
+
+/// `name` empty: the step, or "given".
 ProbeStage kept_stage(const std::string& name, const std::string& checkpoint) {
-  const bool has_state = fs::exists(fs::path(checkpoint) / "state.json");
-  return {.name = name, .checkpoint = checkpoint, .step = has_state ? read_state(checkpoint).step : -1};
+  ProbeStage out{.name = name.empty() ? "given" : name, .checkpoint = checkpoint, .run = fs::weakly_canonical(checkpoint).string()};
+  if (!has_state(checkpoint)) return out;
+  const TrainState state = read_state(checkpoint);
+  out.run = state.run;
+  out.step = state.step;
+  if (name.empty()) out.name = std::to_string(state.step);
+  return out;
+}
+
+ProbeStage stage_of_run(const std::string& run, const std::string& item) {
+  if (item == "best" || item == "last") return kept_stage(item, find_checkpoint(run, item == "best"));
+  const int64_t step = step_number(item);
+  if (step == 0) return first_stage(find_checkpoint(run, false));
+  const std::string checkpoint = (fs::path(run) / "checkpoints" / checkpoint_name(step)).string();
+  if (!fs::exists(checkpoint)) throw FileError(run, "", "has not kept step " + item, "train with --save-every and --keep");
+  return kept_stage(std::to_string(step), checkpoint);
+}
+
+std::vector<ProbeStage> stages_of(const std::string& model, const std::vector<std::string>& items) {
+  std::vector<ProbeStage> out;
+  if (find_checkpoint(model) != model) {
+    for (const std::string& item : items) out.push_back(stage_of_run(model, item));
+    return out;
+  }
+  if (std::find(items.begin(), items.end(), "0") != items.end() && has_state(model)) out.push_back(first_stage(model));
+  out.push_back(kept_stage("", model));
+  return out;
 }
 
 }  // namespace
 
-std::vector<ProbeStage> probe_stages(const std::string& path, const std::string& list) {
+std::vector<ProbeStage> probe_stages(const std::vector<std::string>& models, const std::string& list) {
   const std::vector<std::string> items = list_items(list);
   for (const std::string& item : items)
     if (item != "best" && item != "last") static_cast<void>(step_number(item));
-  const std::string found = find_checkpoint(path), folder = (fs::path(path) / "checkpoints").string();
   std::vector<ProbeStage> out;
-  if (found == path) {
-    if (std::find(items.begin(), items.end(), "0") != items.end() && fs::exists(fs::path(path) / "state.json"))
-      out.push_back(first_stage(path));
-    out.push_back(kept_stage("given", path));
-    return out;
-  }
-  for (const std::string& item : items) {
-    if (item == "best" || item == "last") {
-      out.push_back(kept_stage(item, find_checkpoint(path, item == "best")));
-      continue;
+  for (const std::string& model : models)
+    for (ProbeStage& stage : stages_of(model, items)) {
+      const auto same = [&](const ProbeStage& other) { return other.run == stage.run && other.name == stage.name; };
+      const bool known = std::any_of(out.begin(), out.end(), same);
+      if (known && !stage.first) throw UsageError(str("--model ", model, ": its stage '", stage.name, "' is named twice"));
+      stage.model = model;
+      if (!known) out.push_back(std::move(stage));
     }
-    if (item == "0") {
-      out.push_back(first_stage(find_checkpoint(path, false)));
-      continue;
-    }
-    const std::string checkpoint = (fs::path(folder) / checkpoint_name(step_number(item))).string();
-    if (!fs::exists(checkpoint)) throw FileError(path, "", "has not kept step " + item, "train with --save-every and --keep");
-    out.push_back(kept_stage(item, checkpoint));
-  }
   return out;
 }
 
