@@ -2,7 +2,6 @@
 #include "aot/kernels/cpu/cross_entropy.h"
 
 #include "aot/kernels/cpu/dispatch.h"
-#include "aot/kernels/cpu/isa/linear_units.h"
 
 namespace aot {
 

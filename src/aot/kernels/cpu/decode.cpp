@@ -2,7 +2,6 @@
 #include "aot/kernels/cpu/decode.h"
 
 #include "aot/kernels/cpu/dispatch.h"
-#include "aot/kernels/cpu/isa/decode_units.h"
 
 namespace aot {
 

@@ -2,7 +2,6 @@
 #include "aot/kernels/cpu/linear.h"
 
 #include "aot/kernels/cpu/dispatch.h"
-#include "aot/kernels/cpu/isa/linear_units.h"
 #include "aot/kernels/cpu/matmul_cut.h"
 
 #if defined(__x86_64__)

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "aot/kernels/cpu/dispatch.h"
-#include "aot/kernels/cpu/isa/norm_units.h"
 
 namespace aot {
 

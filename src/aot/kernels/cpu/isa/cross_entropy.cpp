@@ -3,7 +3,7 @@
 // their sum, and for the gradient.
 #include "aot/kernels/cpu/cross_entropy.h"
 
-#include "aot/kernels/cpu/isa/linear_units.h"
+#include "aot/kernels/cpu/isa/units.h"
 #include "aot/kernels/cpu/isa/vector.h"
 
 namespace aot {

@@ -5,7 +5,7 @@
 // nothing above 2^-126 of the largest weight is lost, and the accumulators are almost never scaled. The norms' bound (docs/kernels.md)
 // is not needed, since a group's scores are in registers before the first weight is.
 #include "aot/kernels/cpu/isa/decode_numbers.h"
-#include "aot/kernels/cpu/isa/decode_units.h"
+#include "aot/kernels/cpu/isa/units.h"
 
 namespace aot {
 namespace {

@@ -4,7 +4,7 @@
 // One chain of additions per output, in the order of depth, whatever the tile: so a sequence's bits do not depend on the batch. For one
 // sequence the chains that hide the additions' latency come from several panels at once.
 #include "aot/kernels/cpu/isa/decode_numbers.h"
-#include "aot/kernels/cpu/isa/decode_units.h"
+#include "aot/kernels/cpu/isa/units.h"
 
 namespace aot {
 namespace {

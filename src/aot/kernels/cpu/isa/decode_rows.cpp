@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/kernels/cpu/isa/decode_numbers.h"
-#include "aot/kernels/cpu/isa/decode_units.h"
+#include "aot/kernels/cpu/isa/units.h"
 
 namespace aot {
 namespace {

@@ -2,8 +2,8 @@
 // Matrix products: panels of `right` in the caches, rows of `left` broadcast against them.
 #include "aot/kernels/cpu/linear.h"
 
-#include "aot/kernels/cpu/isa/linear_units.h"
 #include "aot/kernels/cpu/isa/panels.h"
+#include "aot/kernels/cpu/isa/units.h"
 #include "aot/kernels/cpu/matmul_cut.h"
 
 namespace aot {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Several passes over a row: it is in the first-level cache after the first one.
-#include "aot/kernels/cpu/isa/norm_units.h"
+#include "aot/kernels/cpu/isa/units.h"
 #include "aot/kernels/cpu/isa/vector.h"
 
 namespace aot {
