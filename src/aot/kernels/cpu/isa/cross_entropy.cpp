@@ -9,7 +9,7 @@
 namespace aot {
 namespace {
 
-constexpr float kLog2OfE = 1.44269504F, kLogOf2 = 0.693147181F;
+constexpr float kLogOf2 = 0.693147181F;
 
 struct Extent {
   float largest, mean;
@@ -40,7 +40,7 @@ AOT_INLINE void for_each_piece(const float* z, int64_t n, const Body& body) {
 /// sum_v exp(z_v - largest); the terms take the place of z when `keep`.
 template <bool keep>
 AOT_INLINE float sum_of_exponentials(float* z, int64_t n, float largest_z) {
-  const Vec shift = set1(largest_z), factor = set1(kLog2OfE);
+  const Vec shift = set1(largest_z), factor = set1(kLog2E);
   Vec total = zero();
   for_each_piece(z, n, [&](int64_t i, int64_t count, Vec x) {
     // The difference first: it is exact where the term counts, while z log2(e) alone would round away what a large z holds.

@@ -10,8 +10,6 @@
 namespace aot {
 namespace {
 
-constexpr float kInfinity = __builtin_inff();
-constexpr float kLog2E = 1.44269504F;
 constexpr int kVecs = static_cast<int>(kCachePanel) / kLanes;  // of a panel's row
 constexpr int kGroup = kVecs < 4 ? 4 / kVecs : 1;              // panels at once: four vectors of scores
 

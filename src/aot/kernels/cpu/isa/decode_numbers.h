@@ -50,7 +50,7 @@ AOT_INLINE float int8_scale(float most) {
 }
 
 AOT_INLINE Vec exp(Vec x) {
-  return exp2(x * set1(1.44269504F));
+  return exp2(x * set1(kLog2E));
 }
 
 /// Calls body(const Number*) with the stored type of `format`.

@@ -41,7 +41,7 @@ void decode_norm(NormFormula formula, const float* z, const float* weight, const
 }
 
 Best decode_best(const float* values, int64_t count) {
-  Vec most = set1(-__builtin_inff()), check = zero();
+  Vec most = set1(-kInfinity), check = zero();
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes) {
     const Vec x = load(values + i);
@@ -54,7 +54,7 @@ Best decode_best(const float* values, int64_t count) {
     rest += (values[i] < 0 ? 0 : values[i]) * 0;
   }
   const bool usable = sum(check) + rest == 0;
-  if (!usable || top == -__builtin_inff()) return {.index = 0, .value = top, .usable = false};
+  if (!usable || top == -kInfinity) return {.index = 0, .value = top, .usable = false};
   int64_t index = 0;
   while (values[index] != top) ++index;
   return {.index = index, .value = top, .usable = true};

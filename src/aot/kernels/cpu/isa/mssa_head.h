@@ -8,8 +8,6 @@
 namespace aot {
 namespace {
 
-constexpr float kLog2E = 1.44269504F;
-constexpr float kInfinity = __builtin_inff();
 constexpr int64_t kRowBlock = 32;  // rows whose outputs stay in the first-level cache while the columns go by
 constexpr int64_t kMaxDim = 128;
 

@@ -16,6 +16,9 @@
 namespace aot {
 namespace {
 
+constexpr float kLog2E = 1.44269504F;
+constexpr float kInfinity = __builtin_inff();
+
 #if defined(__AVX512F__)
 
 constexpr int kLanes = 16;
