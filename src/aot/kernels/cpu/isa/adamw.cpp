@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/kernels/cpu/adamw.h"
 
+#include "aot/kernels/cpu/isa/rows.h"
 #include "aot/kernels/cpu/isa/units.h"
-#include "aot/kernels/cpu/isa/vector.h"
 
 namespace aot {
 namespace {
@@ -52,23 +52,15 @@ void square_sums(const float* data, int64_t size, double* sums, int64_t begin, i
 void adamw(const AdamWParams& p, int64_t begin, int64_t end) {
   const Constants c{set1(p.gradient_scale), set1(p.keep), set1(p.beta1),      set1(1 - p.beta1), set1(p.beta2),
                     set1(1 - p.beta2),      set1(p.rate), set1(p.root_scale), set1(p.epsilon)};
-  const int64_t first = begin * kOptimizerBlock, last = end_of_block(end - 1, p.size);
-  int64_t i = first;
-  for (; i + kLanes <= last; i += kLanes) {
-    const Updated u = update(c, load(p.value + i), load(p.gradient + i), load(p.first + i), load(p.second + i));
-    store(p.value + i, u.value);
-    store(p.first + i, u.first);
-    store(p.second + i, u.second);
-    store(p.gradient + i, zero());
-  }
-  if (const int64_t rest = last - i; rest > 0) {
-    const Updated u = update(c, load_first(p.value + i, rest), load_first(p.gradient + i, rest), load_first(p.first + i, rest),
-                             load_first(p.second + i, rest));
-    store_first(p.value + i, u.value, rest);
-    store_first(p.first + i, u.first, rest);
-    store_first(p.second + i, u.second, rest);
-    store_first(p.gradient + i, zero(), rest);
-  }
+  const int64_t start = begin * kOptimizerBlock;
+  float *value = p.value + start, *gradient = p.gradient + start, *first = p.first + start, *second = p.second + start;
+  for_each_vector(end_of_block(end - 1, p.size) - start, [&](int64_t i, int64_t lanes) {
+    const Updated u = update(c, read(value + i, lanes), read(gradient + i, lanes), read(first + i, lanes), read(second + i, lanes));
+    write(value + i, u.value, lanes);
+    write(first + i, u.first, lanes);
+    write(second + i, u.second, lanes);
+    write(gradient + i, zero(), lanes);
+  });
 }
 
 }  // namespace AOT_ISA

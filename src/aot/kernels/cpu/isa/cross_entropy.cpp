@@ -3,8 +3,8 @@
 // their sum, and for the gradient.
 #include "aot/kernels/cpu/cross_entropy.h"
 
+#include "aot/kernels/cpu/isa/rows.h"
 #include "aot/kernels/cpu/isa/units.h"
-#include "aot/kernels/cpu/isa/vector.h"
 
 namespace aot {
 namespace {
@@ -29,28 +29,16 @@ inline Extent extent_of(const float* z, int64_t n) {
   return out;
 }
 
-/// Calls body(i, count, x) for the numbers x of z in pieces of kLanes, the last perhaps fewer.
-template <class Body>
-AOT_INLINE void for_each_piece(const float* z, int64_t n, const Body& body) {
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) body(i, int64_t{kLanes}, load(z + i));
-  if (i < n) body(i, n - i, load_first(z + i, n - i));
-}
-
 /// sum_v exp(z_v - largest); the terms take the place of z when `keep`.
 template <bool keep>
 AOT_INLINE float sum_of_exponentials(float* z, int64_t n, float largest_z) {
   const Vec shift = set1(largest_z), factor = set1(kLog2E);
   Vec total = zero();
-  for_each_piece(z, n, [&](int64_t i, int64_t count, Vec x) {
+  for_each_vector(n, [&](int64_t i, int64_t lanes) {
     // The difference first: it is exact where the term counts, while z log2(e) alone would round away what a large z holds.
-    const Vec term = keep_first(exp2((x - shift) * factor), count);
+    const Vec term = keep_first(exp2((read(z + i, lanes) - shift) * factor), lanes);
     total = total + term;
-    if (!keep) return;
-    if (count == kLanes)
-      store(z + i, term);
-    else
-      store_first(z + i, term, count);
+    if (keep) write(z + i, term, lanes);
   });
   return sum(total);
 }
@@ -58,13 +46,7 @@ AOT_INLINE float sum_of_exponentials(float* z, int64_t n, float largest_z) {
 template <class Number>
 AOT_INLINE void store_gradient(const float* exponentials, int64_t n, float factor, float subtracted, Number* to) {
   const Vec f = set1(factor), s = set1(subtracted);
-  for_each_piece(exponentials, n, [&](int64_t i, int64_t count, Vec x) {
-    const Vec g = fms(x, f, s);
-    if (count == kLanes)
-      store(to + i, g);
-    else
-      store_first(to + i, g, count);
-  });
+  for_each_vector(n, [&](int64_t i, int64_t lanes) { write(to + i, fms(read(exponentials + i, lanes), f, s), lanes); });
 }
 
 /// The one element that the target changes, from float32 as the others are.
