@@ -10,6 +10,7 @@
 #include <random>
 #include <vector>
 
+#include "aot/kernels/cpu/norm.h"
 #include "tests/kernels/paths.h"
 
 namespace aot {
@@ -320,6 +321,37 @@ TEST(DecodeNorm, FollowsItsFormula) {
         const double factor = formula == NormFormula::none ? 1 : 1 / std::sqrt(squares + 1e-5);
         for (int64_t i = 0; i < width; ++i) EXPECT_NEAR(out[i], (z[i] - mean) * factor * weight[i] + bias[i], 4e-6) << width;
       }
+    }
+  }
+}
+
+TEST(DecodeNorm, GivesTheBitsOfTraining) {
+  const test::KeepCpuPath keep;
+  constexpr int64_t width = 37;
+  const auto weight = normal(width, 2), bias = normal(width, 3);
+  for (const CpuPath path : supported_cpu_paths()) {
+    set_cpu_path(path);
+    for (const bool centred : {true, false}) {
+      auto z = normal(width, 1);
+      std::vector<float> trained(width), decoded(width);
+      const NormParams params{.rows = 1,
+                              .width = width,
+                              .centred = centred,
+                              .epsilon = 1e-5F,
+                              .weight = weight.data(),
+                              .bias = bias.data(),
+                              .z = z.data(),
+                              .x = trained.data()};
+      const NormFormula formula = centred ? NormFormula::layer : NormFormula::rms;
+      for (const float offset : {0.0F, 1000.0F}) {
+        for (float& x : z) x += offset;
+        norm_forward(params, 0, 1);
+        decode_norm(formula, z.data(), weight.data(), bias.data(), 1e-5F, width, decoded.data());
+        EXPECT_EQ(decoded, trained) << name_of(path) << ", centred " << centred << ", offset " << offset;
+      }
+      z[7] = 1e30F;  // its square is beyond float32
+      decode_norm(formula, z.data(), weight.data(), bias.data(), 1e-5F, width, decoded.data());
+      for (const float x : decoded) EXPECT_TRUE(std::isnan(x)) << name_of(path) << ", centred " << centred;
     }
   }
 }

@@ -117,7 +117,8 @@ void decode_merge(const float* parts_out, const float* log_sums, int64_t parts, 
 
 enum class NormFormula : uint8_t { none, layer, rms };
 
-/// out = (z - mean) / sqrt(var + epsilon) * weight + bias, or z / sqrt(mean z^2 + epsilon) * weight, or z. Null: 1 and 0.
+/// out = (z - mean) / sqrt(var + epsilon) * weight + bias, or z / sqrt(mean z^2 + epsilon) * weight, or z. Null: 1 and 0. The same bits as
+/// norm_forward's.
 void decode_norm(NormFormula formula, const float* z, const float* weight, const float* bias, float epsilon, int64_t width, float* out);
 
 struct Best {

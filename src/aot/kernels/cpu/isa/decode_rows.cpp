@@ -1,43 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "aot/kernels/cpu/isa/decode_numbers.h"
+#include "aot/kernels/cpu/decode.h"
+
+#include "aot/kernels/cpu/isa/rows.h"
 #include "aot/kernels/cpu/isa/units.h"
 
 namespace aot {
-namespace {
-
-AOT_INLINE float sum_of(const float* z, int64_t width) {
-  Vec total = zero();
-  for (int64_t i = 0; i < width; i += kLanes) total = total + load_first(z + i, width - i);
-  return sum(total);
-}
-
-AOT_INLINE float squares_of(const float* z, float mean, int64_t width) {
-  Vec total = zero();
-  for (int64_t i = 0; i < width; i += kLanes) {
-    const Vec x = keep_first(load_first(z + i, width - i) - set1(mean), width - i);
-    total = fma(x, x, total);
-  }
-  return sum(total);
-}
-
-}  // namespace
-
 namespace AOT_ISA {
 
 void decode_norm(NormFormula formula, const float* z, const float* weight, const float* bias, float epsilon, int64_t width, float* out) {
-  float mean = 0, factor = 1;
-  if (formula != NormFormula::none) {
-    const auto count = static_cast<float>(width);
-    if (formula == NormFormula::layer) mean = sum_of(z, width) / count;
-    factor = 1 / __builtin_sqrtf(squares_of(z, mean, width) / count + epsilon);
-  }
-  for (int64_t i = 0; i < width; i += kLanes) {
-    const int64_t n = width - i;
-    Vec x = (load_first(z + i, n) - set1(mean)) * set1(factor);
-    if (weight != nullptr) x = x * load_first(weight + i, n);
-    if (bias != nullptr) x = x + load_first(bias + i, n);
-    store_first(out + i, x, n);
-  }
+  const bool none = formula == NormFormula::none;
+  normalise(z, width, none ? Statistics{0, 1} : statistics_of(z, width, formula == NormFormula::layer, epsilon), weight, bias, out);
 }
 
 Best decode_best(const float* values, int64_t count) {

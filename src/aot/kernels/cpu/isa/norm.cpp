@@ -6,46 +6,16 @@
 namespace aot {
 namespace {
 
-struct Statistics {
-  float mean, rstd;
-};
-
-template <class T>
-AOT_INLINE Statistics statistics_of(const NormParams& p, const T* z) {
-  const float share = 1.0F / static_cast<float>(p.width);
-  float mean = 0;
-  if (p.centred) {
-    Vec total = zero();
-    for_each_vector(p.width, [&](int64_t i, int64_t lanes) { total = total + read(z + i, lanes); });
-    mean = sum(total) * share;
-  }
-  Vec squares = zero(), rest = zero();
-  for_each_vector(p.width, [&](int64_t i, int64_t lanes) {
-    const Vec d = keep_first(read(z + i, lanes) - set1(mean), lanes);
-    squares = fma(d, d, squares);
-    rest = rest + d;
-  });
-  // Far from zero the first mean is off by the rounding of a large sum; what it leaves is small and summed exactly enough.
-  if (p.centred) mean += sum(rest) * share;
-  const float variance = sum(squares) * share;
-  const float shown = variance - variance;  // NaN where the variance overflowed, so that no row turns into zeros unseen; else 0
-  return {mean, 1.0F / __builtin_sqrtf(variance + p.epsilon) + shown};
-}
-
 template <class T>
 AOT_INLINE void normalise(const NormParams& p, const T* z, Statistics s, T* x) {
-  for_each_vector(p.width, [&](int64_t i, int64_t lanes) {
-    const Vec unit = (read(z + i, lanes) - set1(s.mean)) * set1(s.rstd);
-    const Vec scaled = unit * read(p.weight + i, lanes);
-    write(x + i, p.bias != nullptr ? scaled + read(p.bias + i, lanes) : scaled, lanes);
-  });
+  normalise(z, p.width, s, p.weight, p.bias, x);
 }
 
 template <class T>
 void forward_rows(const NormParams& p, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; ++row) {
     const T* z = static_cast<const T*>(p.z) + row * p.width;
-    const Statistics s = statistics_of(p, z);
+    const Statistics s = statistics_of(z, p.width, p.centred, p.epsilon);
     if (p.statistics != nullptr) {
       p.statistics[2 * row] = s.mean;
       p.statistics[2 * row + 1] = s.rstd;

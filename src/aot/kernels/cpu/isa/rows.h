@@ -28,5 +28,42 @@ AOT_INLINE void write(T* p, Vec a, int64_t lanes) {
     store_first(p, a, lanes);
 }
 
+struct Statistics {
+  float mean, rstd;
+};
+
+/// Mean, 0 when not `centred`, and (mean (z - mean)^2 + epsilon)^-1/2 of a row.
+template <class T>
+AOT_INLINE Statistics statistics_of(const T* z, int64_t width, bool centred, float epsilon) {
+  const float share = 1.0F / static_cast<float>(width);
+  float mean = 0;
+  if (centred) {
+    Vec total = zero();
+    for_each_vector(width, [&](int64_t i, int64_t lanes) { total = total + read(z + i, lanes); });
+    mean = sum(total) * share;
+  }
+  Vec squares = zero(), rest = zero();
+  for_each_vector(width, [&](int64_t i, int64_t lanes) {
+    const Vec d = keep_first(read(z + i, lanes) - set1(mean), lanes);
+    squares = fma(d, d, squares);
+    rest = rest + d;
+  });
+  // Far from zero the first mean is off by the rounding of a large sum; what it leaves is small and summed exactly enough.
+  if (centred) mean += sum(rest) * share;
+  const float variance = sum(squares) * share;
+  const float shown = variance - variance;  // NaN where the variance overflowed, so that no row turns into zeros unseen; else 0
+  return {mean, 1.0F / __builtin_sqrtf(variance + epsilon) + shown};
+}
+
+/// x = (z - mean) rstd weight + bias; null: 1 and 0.
+template <class T>
+AOT_INLINE void normalise(const T* z, int64_t width, Statistics s, const float* weight, const float* bias, T* x) {
+  for_each_vector(width, [&](int64_t i, int64_t lanes) {
+    const Vec unit = (read(z + i, lanes) - set1(s.mean)) * set1(s.rstd);
+    const Vec scaled = weight != nullptr ? unit * read(weight + i, lanes) : unit;
+    write(x + i, bias != nullptr ? scaled + read(bias + i, lanes) : scaled, lanes);
+  });
+}
+
 }  // namespace
 }  // namespace aot
