@@ -5,6 +5,7 @@
 // nothing above 2^-126 of the largest weight is lost, and the accumulators are almost never scaled. The norms' bound (docs/kernels.md)
 // is not needed, since a group's scores are in registers before the first weight is.
 #include "aot/kernels/cpu/isa/decode_numbers.h"
+#include "aot/kernels/cpu/isa/rows.h"
 #include "aot/kernels/cpu/isa/units.h"
 
 namespace aot {
@@ -12,18 +13,6 @@ namespace {
 
 constexpr int kVecs = static_cast<int>(kCachePanel) / kLanes;  // of a panel's row
 constexpr int kGroup = kVecs < 4 ? 4 / kVecs : 1;              // panels at once: four vectors of scores
-
-/// to = from turned by the angles of `cos` and `sin` (dim / 2), pairs (i, i + dim / 2).
-AOT_INLINE void turn(const float* from, const float* cos, const float* sin, int64_t dim, float* to) {
-  const int64_t half = dim / 2;
-  for (int64_t i = 0; i < half; i += kLanes) {
-    const int64_t n = half - i;
-    const Vec c = load_first(cos + i, n), s = load_first(sin + i, n);
-    const Vec x = load_first(from + i, n), y = load_first(from + half + i, n);
-    store_first(to + i, x * c - y * s, n);
-    store_first(to + half + i, y * c + x * s, n);
-  }
-}
 
 struct Running {
   float stabiliser = -kInfinity;
@@ -42,7 +31,7 @@ AOT_INLINE void add_panels(const AttendParams& p, const Number* keys, const Numb
     for (int c = 0; c < C; ++c) {
       float* to = const_cast<float*>(turned) + c * ((dim + 15) / 16 * 16);
       const int64_t distance = p.tokens - 1 - (first + c * kCachePanel);
-      turn(p.q, cache.cos + distance * (dim / 2), cache.sin + distance * (dim / 2), dim, to);
+      turn_row(p.q, cache.cos + distance * (dim / 2), cache.sin + distance * (dim / 2), dim, false, to);
       query[c] = to;
     }
 
@@ -176,7 +165,7 @@ namespace AOT_ISA {
 void decode_append(const CacheView& cache, int64_t head, int64_t token, const float* key, const float* value, float* scratch) {
   if (cache.cos != nullptr) {
     const int64_t lane = token % kCachePanel * (cache.dim / 2);
-    turn(key, cache.cos + lane, cache.sin + lane, cache.dim, scratch);
+    turn_row(key, cache.cos + lane, cache.sin + lane, cache.dim, false, scratch);
     key = scratch;
   }
   put(cache, key, cache.keys, cache.key_scales, head, token);

@@ -2,6 +2,7 @@
 // One head made ready for the MSSA kernels: rows and panels in scratch memory, norms, masks.
 #pragma once
 
+#include "aot/kernels/cpu/isa/rows.h"
 #include "aot/kernels/cpu/isa/transpose.h"
 #include "aot/kernels/cpu/mssa.h"
 
@@ -88,20 +89,10 @@ inline void copy_out(const MssaParams& p, const float* rows, const float* factor
     copy_out(rows, factors, stride, count, p.dim, static_cast<float*>(view.data) + offset, view.token);
 }
 
-/// Pairs (p, p + P / 2) turned by the token's angle, backwards when `back`.
+/// Rows of a head turned by their tokens' angles.
 inline void turn_rows(const MssaParams& p, const float* from, int64_t tokens, int64_t stride, bool back, float* to) {
   const int64_t half = p.dim / 2;
-  for (int64_t t = 0; t < tokens; ++t, from += stride, to += stride) {
-    const float *cos = p.cos + t * half, *sin = p.sin + t * half;
-    for (int64_t i = 0; i < half; i += kLanes) {
-      const int64_t n = half - i;
-      const Vec c = load_first(cos + i, n), s0 = load_first(sin + i, n), s = back ? zero() - s0 : s0;
-      const Vec x = load_first(from + i, n), y = load_first(from + half + i, n);
-      const Vec first = x * c - y * s, second = y * c + x * s;
-      store_first(to + i, first, n);
-      store_first(to + half + i, second, n);
-    }
-  }
+  for (int64_t t = 0; t < tokens; ++t) turn_row(from + t * stride, p.cos + t * half, p.sin + t * half, p.dim, back, to + t * stride);
 }
 
 /// The columns of `panels` from `column` on, as the vectors of a tile; panels of `dim` rows.

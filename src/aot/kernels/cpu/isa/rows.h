@@ -65,5 +65,18 @@ AOT_INLINE void normalise(const T* z, int64_t width, Statistics s, const float* 
   });
 }
 
+/// Pairs (i, i + dim / 2) turned by the angles of `cos` and `sin` (dim / 2), backwards when `back`. `to` may be `from`.
+AOT_INLINE void turn_row(const float* from, const float* cos, const float* sin, int64_t dim, bool back, float* to) {
+  const int64_t half = dim / 2;
+  for (int64_t i = 0; i < half; i += kLanes) {
+    const int64_t n = half - i;
+    const Vec c = load_first(cos + i, n), s0 = load_first(sin + i, n), s = back ? zero() - s0 : s0;
+    const Vec x = load_first(from + i, n), y = load_first(from + half + i, n);
+    const Vec first = x * c - y * s, second = y * c + x * s;
+    store_first(to + i, first, n);
+    store_first(to + half + i, second, n);
+  }
+}
+
 }  // namespace
 }  // namespace aot
