@@ -38,11 +38,6 @@ struct Head {
   bool finite;    // all numbers are
 };
 
-AOT_INLINE int64_t head_scratch(const MssaParams& p) {
-  const int64_t padded = round_up(p.tokens, kPanel), stride = round_up(p.dim, 16);
-  return padded * stride * (p.cos != nullptr ? 2 : 1) + padded * (p.dim + 2) + 5 * 16;
-}
-
 template <class Number>
 AOT_INLINE const Number* head_data(const HeadsView& view, int64_t b, int64_t k) {
   return static_cast<const Number*>(view.data) + b * view.batch + k * view.head;
