@@ -137,25 +137,9 @@ inline void attend(const AttendParams& p, const Number* keys) {
 
 /// One row into lane token % 16 of its panel.
 void put(const CacheView& cache, const float* row, void* panels, float* scales, int64_t head, int64_t token) {
-  const int64_t dim = cache.dim;
-  const NumberFormat format = cache.format;
-  const int64_t at = (head * cache.tokens + token / kCachePanel * kCachePanel) * dim + token % kCachePanel;
-  float inverse = 0;
-  if (format == NumberFormat::int8) {
-    const float most = largest_magnitude(row, 1, dim);
-    const float scale = int8_scale(most);
-    scales[head * cache.tokens + token] = scale;
-    inverse = scale > 0 ? 127 / most : 0;
-  }
-  for (int64_t i = 0; i < dim; ++i) {
-    const int64_t place = at + i * kCachePanel;
-    if (format == NumberFormat::float32)
-      static_cast<float*>(panels)[place] = row[i];
-    else if (format == NumberFormat::bfloat16)
-      static_cast<uint16_t*>(panels)[place] = to_bfloat16(row[i]);
-    else
-      static_cast<int8_t*>(panels)[place] = inverse > 0 ? to_int8(row[i] * inverse) : static_cast<int8_t>(0);
-  }
+  const int64_t at = (head * cache.tokens + token / kCachePanel * kCachePanel) * cache.dim + token % kCachePanel;
+  float* scale = scales != nullptr ? scales + head * cache.tokens + token : nullptr;
+  store_row(row, 1, cache.dim, cache.format, panels, at, kCachePanel, scale);
 }
 
 }  // namespace

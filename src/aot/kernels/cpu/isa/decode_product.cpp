@@ -119,39 +119,18 @@ inline void product(const ProductParams& p, const Number* panels, int64_t begin,
   }
 }
 
-inline void pack_row(const float* from, int64_t stride, const PackedMatrix& to, int64_t row) {
-  const int64_t at = row / kWeightPanel * kWeightPanel * to.depth + row % kWeightPanel;
-  const bool real = row < to.rows;
-  float inverse = 0;
-  if (to.format == NumberFormat::int8) {
-    const float most = real ? largest_magnitude(from, stride, to.depth) : 0;
-    to.scales[row] = int8_scale(most);
-    inverse = most > 0 && to.scales[row] == to.scales[row] ? 127 / most : 0;
-  }
-  for (int64_t k = 0; k < to.depth; ++k) {
-    const float w = real ? from[k * stride] : 0;
-    const int64_t place = at + k * kWeightPanel;
-    switch (to.format) {
-      case NumberFormat::float32:
-        static_cast<float*>(to.panels)[place] = w;
-        break;
-      case NumberFormat::bfloat16:
-        static_cast<uint16_t*>(to.panels)[place] = to_bfloat16(w);
-        break;
-      case NumberFormat::int8:
-        static_cast<int8_t*>(to.panels)[place] = inverse == 0 ? static_cast<int8_t>(0) : to_int8(w * inverse);
-        break;
-    }
-  }
-}
-
 }  // namespace
 
 namespace AOT_ISA {
 
 void pack_weights(const float* from, int64_t row_stride, int64_t depth_stride, const PackedMatrix& to, int64_t begin, int64_t end) {
-  for (int64_t row = begin * kWeightPanel; row < end * kWeightPanel; ++row)
-    pack_row(row < to.rows ? from + row * row_stride : from, depth_stride, to, row);
+  const float none = 0;  // every number of the rows behind the last
+  for (int64_t row = begin * kWeightPanel; row < end * kWeightPanel; ++row) {
+    const bool real = row < to.rows;
+    store_row(real ? from + row * row_stride : &none, real ? depth_stride : 0, to.depth, to.format, to.panels,
+              row / kWeightPanel * kWeightPanel * to.depth + row % kWeightPanel, kWeightPanel,
+              to.scales != nullptr ? to.scales + row : nullptr);
+  }
 }
 
 void decode_product(const ProductParams& params, int64_t begin, int64_t end) {
