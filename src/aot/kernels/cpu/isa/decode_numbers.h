@@ -50,27 +50,22 @@ AOT_INLINE float int8_scale(float most) {
 }
 
 /// `count` numbers, `stride` apart, to places `at`, `at` + step, ... of `numbers` in its format; int8: their scale to `scale`.
-inline void store_row(const float* from, int64_t stride, int64_t count, NumberFormat format, void* numbers, int64_t at, int64_t step,
-                      float* scale) {
-  float inverse = 0;
-  if (format == NumberFormat::int8) {
-    const float most = largest_magnitude(from, stride, count);
-    *scale = int8_scale(most);
-    inverse = *scale > 0 ? 127 / most : 0;
-  }
-  for (int64_t i = 0; i < count; ++i) {
-    const float x = from[i * stride];
-    const int64_t place = at + i * step;
-    switch (format) {
-      case NumberFormat::float32:
-        static_cast<float*>(numbers)[place] = x;
-        break;
-      case NumberFormat::bfloat16:
-        static_cast<uint16_t*>(numbers)[place] = to_bfloat16(x);
-        break;
-      case NumberFormat::int8:
-        static_cast<int8_t*>(numbers)[place] = inverse > 0 ? to_int8(x * inverse) : static_cast<int8_t>(0);
-        break;
+AOT_INLINE void store_row(const float* from, int64_t stride, int64_t count, NumberFormat format, void* numbers, int64_t at, int64_t step,
+                          float* scale) {
+  const auto store_all = [&](auto* to, const auto& convert) {
+    to += at;
+    for (int64_t i = 0; i < count; ++i) to[i * step] = convert(from[i * stride]);
+  };
+  switch (format) {
+    case NumberFormat::float32:
+      return store_all(static_cast<float*>(numbers), [](float x) { return x; });
+    case NumberFormat::bfloat16:
+      return store_all(static_cast<uint16_t*>(numbers), to_bfloat16);
+    case NumberFormat::int8: {
+      const float most = largest_magnitude(from, stride, count);
+      *scale = int8_scale(most);
+      const float inverse = *scale > 0 ? 127 / most : 0;
+      return store_all(static_cast<int8_t*>(numbers), [&](float x) { return inverse > 0 ? to_int8(x * inverse) : static_cast<int8_t>(0); });
     }
   }
 }
