@@ -16,20 +16,13 @@ struct Rows {
   float* sums;           // (32, kLanes) of the weights, lane by lane
 };
 
-/// Columns that row `row` may read, without regard to the key mask.
-AOT_INLINE int64_t visible(const MssaParams& p, int64_t row) {
-  return p.causal ? smaller(row + 1, p.tokens) : p.tokens;
-}
-
-/// Calls body(row, col, integral_constant C) for all tiles of the rows that hold a visible column of [first, last).
-template <class Body>
-AOT_INLINE void for_each_tile(const MssaParams& p, const Rows& rows, int64_t first, int64_t last, const Body& body) {
-  for (int64_t row = rows.begin; row < rows.begin + rows.count; row += kTileRows) {
-    const int64_t end = smaller(last, visible(p, row + kTileRows - 1));
-    int64_t col = first;
-    for (; col + kLanes < end; col += kTileCols) body.template operator()<2>(row, col);
-    if (col < end) body.template operator()<1>(row, col);
-  }
+/// The rows' part of the matrix, in whole tiles of rows.
+AOT_INLINE Block block_of(const MssaParams& p, const Rows& rows) {
+  return {.part = p.causal ? Part::causal : Part::all,
+          .row0 = rows.begin,
+          .rows = round_up(rows.count, kTileRows),
+          .first = 0,
+          .last = p.tokens};
 }
 
 /// Weights 2^(s - stabiliser) of one tile, and their sums.
@@ -72,18 +65,21 @@ bool stabilise_by_norms(const MssaParams& p, const Head& head, const float* larg
 /// The exact maximum of every row, from a pass over the scores of its own.
 void stabilise_by_maximum(const MssaParams& p, const Head& head, const Rows& rows) {
   for (int64_t i = 0; i < kRowBlock * kLanes; i += kLanes) store(rows.sums + i, set1(-kInfinity));
-  for_each_tile(p, rows, 0, p.tokens, [&]<int C>(int64_t row, int64_t col) {
+  for_each_tile<kTileRows>(block_of(p, rows), [&]<int C>(int64_t row, int64_t col) {
     Vec acc[kTileRows][C];
     tile_scores(acc, head, row, col);
+    const bool diagonal = p.causal && col + C * kLanes > row + 1;
     for (int r = 0; r < kTileRows; ++r) {
       float* most = rows.sums + (row - rows.begin + r) * kLanes;
       for (int c = 0; c < C; ++c) {
         Vec score = acc[r][c] * set1(p.scale * kLog2E) + load(head.bias + col + c * kLanes);
-        float lanes[kLanes];
-        store(lanes, score);
-        for (int64_t i = 0; i < kLanes; ++i)
-          if (col + c * kLanes + i >= visible(p, row + r)) lanes[i] = -kInfinity;
-        store(most, max(load(most), load(lanes)));
+        if (diagonal) {
+          float lanes[kLanes];
+          store(lanes, score);
+          for (int64_t i = larger(row + r + 1 - (col + c * kLanes), 0); i < kLanes; ++i) lanes[i] = -kInfinity;
+          score = load(lanes);
+        }
+        store(most, max(load(most), score));
       }
     }
   });
@@ -97,12 +93,14 @@ void stabilise_by_maximum(const MssaParams& p, const Head& head, const Rows& row
 void attend(const MssaParams& p, const Head& head, const Rows& rows, float* statistics) {
   for (int64_t i = 0; i < kRowBlock * kLanes; i += kLanes) store(rows.sums + i, zero());
   for (int64_t i = 0; i < kRowBlock * head.stride; i += kLanes) store(rows.out + i, zero());
-  const int64_t columns = visible(p, rows.begin + rows.count - 1);
+  Block block = block_of(p, rows);
+  const int64_t columns = columns_end(block);
   for (int64_t first = 0; first < columns; first += kColBlock) {
-    const int64_t last = smaller(first + kColBlock, columns);
-    for_each_tile(p, rows, first, last, [&]<int C>(int64_t row, int64_t col) { weigh_tile<C>(p, head, rows, first, row, col); });
-    for (int64_t i = 0; i < rows.count; i += kTileRows) {
-      const int64_t depth = smaller(last, visible(p, rows.begin + i + kTileRows - 1)) - first;
+    block.first = first;
+    block.last = smaller(first + kColBlock, columns);
+    for_each_tile<kTileRows>(block, [&]<int C>(int64_t row, int64_t col) { weigh_tile<C>(p, head, rows, first, row, col); });
+    for (int64_t i = 0; i < block.rows; i += kTileRows) {
+      const int64_t depth = columns_end(block, block.row0 + i) - first;
       if (depth > 0)
         add_product<kTileRows>(rows.out + i * head.stride, {rows.weights + i * kColBlock, kColBlock, 1}, head.rows + first * head.stride,
                                head.stride, depth, head.stride);
