@@ -19,6 +19,7 @@ namespace {
 void describe_step(Fields& fields, BenchFlags& flags) {
   fields.add("dtype", flags.dtype, "number format").choices({"float32", "bfloat16"});
   fields.add("mask", flags.mask, "who reads whom").choices({"causal", "none"});
+  fields.add("recompute", flags.recompute, "compute activations again instead of keeping them");
 }
 
 void run_step(const BenchFlags& flags, const GeneralOptions& general) {
@@ -31,6 +32,7 @@ void run_step(const BenchFlags& flags, const GeneralOptions& general) {
   options.accumulate = 1;
   options.dtype = flags.dtype;
   options.clip = 1;
+  options.recompute = flags.recompute;
   Trainer trainer(model, options, 0, 1 << 20);
   const at::Tensor ids = at::randint(o.vocab_size, {flags.batch, o.context}, make_generator(1), at::kLong);
   const at::Tensor targets = at::randint(o.vocab_size, {flags.batch, o.context}, make_generator(2), at::kLong);
@@ -45,6 +47,7 @@ void run_step(const BenchFlags& flags, const GeneralOptions& general) {
   const double flop = tokens * (6.0 * static_cast<double>(parameters) + attention);
   Json json = bench_row("training step", flags, times, base);  // memory is read before the ceiling is measured
   const double gflops = flop / times.median_ms / 1e6, peak = measured_ceilings().multiply_add_gflops;
+  json["recompute"] = flags.recompute;
   json["parameters"] = parameters;
   json["tokens_per_s"] = tokens / times.median_ms * 1e3;
   json["gflops"] = gflops;

@@ -18,6 +18,7 @@ struct BenchFlags {
   int64_t batch = 8;
   std::string dtype = "float32";
   std::string mask = "causal";  // step
+  bool recompute = false;       // step
   double seconds = 3;
   bool compare = false;  // decode: also other ways to keep and read the caches
 };

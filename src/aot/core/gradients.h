@@ -24,6 +24,9 @@ class GradientsInPlace {
 /// gradient of its own type and no hook that wants to see gradients.
 bool adds_gradient_in_place(const at::Tensor& weight);
 
+/// Whether a GradientsInPlace is in force.
+bool gradients_in_place();
+
 /// What backward will be started with: that of the GradientsInPlace in force, else 1.
 double loss_gradient_in_place();
 

@@ -10,6 +10,7 @@
 
 #include "aot/core/random.h"
 #include "aot/io/error.h"
+#include "aot/models/recompute.h"
 #include "aot/ops/cross_entropy.h"
 #include "aot/ops/dropout.h"
 #include "aot/ops/embedding.h"
@@ -111,13 +112,14 @@ at::Tensor LanguageModel::embed(const at::Tensor& ids, int64_t first) const {
 }
 
 at::Tensor LanguageModel::hidden(const at::Tensor& ids, const LanguageInput& input) const {
+  TORCH_CHECK_VALUE(!input.recompute || input.taps == nullptr, "language model: recomputed layers have no taps");
   MixerInput layer_input{.key_mask = input.key_mask, .causal = input.causal, .training = input.training};
   if (input.training && options_.dropout > 0) layer_input.generator = make_generator(input.dropout_seed);
   at::Tensor z = dropout(embed(ids, 0), input.training ? options_.dropout : 0, layer_input.generator);
   z = TapScope{input.taps, ""}("embedding", z);
   for (size_t l = 0; l < blocks_.size(); ++l) {
     if (input.taps != nullptr) layer_input.taps = {input.taps, str("layers.", l, ".")};
-    z = blocks_[l].forward(z, layer_input);
+    z = input.recompute ? recomputed(blocks_[l], z, layer_input) : blocks_[l].forward(z, layer_input);
   }
   return final_norm_(z);
 }

@@ -62,6 +62,7 @@ struct LanguageInput {
   bool causal = true;     // false: every token reads all, as in a masked language model
   bool training = false;  // dropout on
   uint64_t dropout_seed = 0;
+  bool recompute = false;      // layers keep their input only (models/recompute.h); not with taps
   const Taps* taps = nullptr;  // "embedding" (B, T, D), "layers.N.<place>"
 };
 

@@ -61,8 +61,13 @@ ModelSummary summarize(const LanguageModel& model, int64_t batch, int64_t tokens
   out.flop_per_token = 3 * forward_flop / static_cast<double>(o.context);
 
   constexpr int64_t kFloat = 4;
-  const double activations = static_cast<double>(kFloat * batch * tokens) * static_cast<double>(kept_per_token) +
-                             static_cast<double>(cross_entropy_buffer_bytes(batch * tokens, o.vocab_size));
+  const auto kept = [&](int64_t per_token) {
+    return static_cast<double>(kFloat * batch * tokens) * static_cast<double>(per_token) +
+           static_cast<double>(cross_entropy_buffer_bytes(batch * tokens, o.vocab_size));
+  };
+  const double activations = kept(kept_per_token);
+  // Every layer's input, and one layer at a time in full.
+  const double recomputed = kept(o.width * (o.layers + 1) + (kept_per_token - o.width) / o.layers);
   const double weights = static_cast<double>(kFloat * out.parameters);
   if (4 * weights + activations >= 0x1p63 || weights + state_bytes >= 0x1p63)
     throw UsageError("the memory of this model is beyond 2^63 bytes", "lower batch, tokens, width or layers");
@@ -70,6 +75,7 @@ ModelSummary summarize(const LanguageModel& model, int64_t batch, int64_t tokens
                 .gradients = kFloat * out.parameters,
                 .optimizer = 2 * kFloat * out.parameters,
                 .activations = static_cast<int64_t>(activations),
+                .recomputed = static_cast<int64_t>(recomputed),
                 .decode_state = static_cast<int64_t>(state_bytes)};
   return out;
 }

@@ -21,6 +21,7 @@ struct MemoryEstimate {
   int64_t gradients = 0;
   int64_t optimizer = 0;     // AdamW's two moments
   int64_t activations = 0;   // kept for backward by one batch, and one chunk of the head
+  int64_t recomputed = 0;    // the same when layers keep their input only (models/recompute.h)
   int64_t decode_state = 0;  // of `batch` sequences at `tokens`
 
   [[nodiscard]] int64_t training() const { return weights + gradients + optimizer + activations; }

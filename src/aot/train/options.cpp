@@ -25,6 +25,7 @@ void describe(Fields& fields, TrainOptions& options) {
   describe(fields, options.adamw);
   fields.add("clip", options.clip, "largest global norm of the gradient; 0: any").min(0);
   fields.add("dtype", options.dtype, "numbers of the forward and backward pass; weights stay float32").choices({"float32", "bfloat16"});
+  fields.add("recompute", options.recompute, "keep only each layer's input for the backward pass: less memory, a quarter slower");
 
   fields.heading("Budget");
   fields.add("max-tokens", options.max_tokens, "end when this many tokens were seen; 0: any").min(0).max(1e18);

@@ -26,6 +26,7 @@ struct TrainOptions {
   AdamWOptions adamw;
   double clip = 1;  // largest global norm of the gradient; 0: any
   std::string dtype = "float32";
+  bool recompute = false;
   int64_t seed = -1;
 
   double max_minutes = 0;  // training time of the whole run; 0: any

@@ -81,17 +81,21 @@ void check_same_data(const RunSettings& settings, const DataFacts& now, const Da
   if (now.tokenizer_sha256 != saved.tokenizer_sha256) throw FileError(settings.train.data, "", "another tokenizer than that of the run");
 }
 
-/// Refuses what cannot fit, with the numbers. Activations of bfloat16 take half of what summarize() says.
+/// Refuses what cannot fit, with the numbers. Activations of bfloat16 take half of what summarize() says, layer inputs
+/// excepted.
 ModelSummary check_room(const RunSettings& settings, const std::string& folder) {
   ModelSummary summary = summarize(LanguageModel::without_storage(settings.model), settings.train.batch, settings.model.context);
-  if (settings.train.dtype == "bfloat16") summary.memory.activations /= 2;
+  if (settings.train.recompute)
+    summary.memory.activations = summary.memory.recomputed;
+  else if (settings.train.dtype == "bfloat16")
+    summary.memory.activations /= 2;
   const int64_t limit = memory_limit_bytes(), need = summary.memory.training();
   if (need > limit)
     throw Error(
         ExitCode::io,
         str("the run needs ", bytes_text(static_cast<double>(need)),
             " of memory for weights, gradients, moments and activations; the limit here is ", bytes_text(static_cast<double>(limit))),
-        "lower --batch, --width or --layers");
+        "lower --batch, --width or --layers, or --recompute");
   fs::path place = fs::absolute(folder);
   while (!fs::exists(place)) place = place.parent_path();
   // The best, and one in the making, besides those kept.

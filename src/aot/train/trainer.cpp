@@ -5,13 +5,13 @@
 
 #include <ATen/ops/full_like.h>
 
+#include "aot/core/autocast.h"
 #include "aot/core/device.h"
 #include "aot/core/gradients.h"
 #include "aot/core/non_finite.h"
 #include "aot/core/random.h"
 #include "aot/core/tensor_file.h"
 #include "aot/io/error.h"
-#include "aot/train/autocast.h"
 
 namespace aot {
 namespace {
@@ -44,6 +44,7 @@ StepResult Trainer::step(const at::Tensor& ids, const at::Tensor& targets, Langu
   StepResult result{.lr = learning_rate(options_.schedule, horizon_, done)};
   for (int64_t pass = 0; pass < passes; ++pass) {
     input.training = true;
+    input.recompute = options_.recompute;
     input.dropout_seed = derive_seed(seed_, "dropout", static_cast<uint64_t>(done * passes + pass));
     const int64_t first = pass * options_.batch;
     at::Tensor loss;

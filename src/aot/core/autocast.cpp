@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "aot/train/autocast.h"
+#include "aot/core/autocast.h"
 
 #include <ATen/autocast_mode.h>
 
