@@ -1,24 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // aot bench attention: the attention core of one layer, from (B, T, K P) to (B, T, K P), our kernels and LibTorch's operator in turns.
 #include <cmath>
-#include <functional>
 #include <memory>
+#include <functional>
 #include <utility>
 
 #include <ATen/ops/randn.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
-#include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
-#include <torch/version.h>
 
 #include "aot/core/device.h"
 #include "aot/core/random.h"
 #include "aot/io/error.h"
 #include "aot/io/json.h"
 #include "aot/kernels/cpu/mssa.h"
-#include "aot/kernels/cpu/path.h"
 #include "aot/ops/mssa_kernel.h"
 #include "apps/bench.h"
 #include "apps/bench_support.h"
@@ -76,7 +73,7 @@ std::pair<double, double> errors(const Way& way, const AttentionOptions& options
   return {largest_difference(sample.forward(), exact.forward()), largest_difference(sample.backward(), exact.backward())};
 }
 
-void run(const AttentionFlags& flags, const std::function<void(const Json&)>& say) {
+void run(const AttentionFlags& flags, const GeneralOptions& general) {
   if (!mssa_kernel_takes(flags.head_dim))
     throw UsageError(str("--head-dim ", flags.head_dim, " is not a multiple of 8 from 16 to 128"), "those are what the kernels serve");
   const bool causal = flags.mask == "causal";
@@ -104,67 +101,30 @@ void run(const AttentionFlags& flags, const std::function<void(const Json&)>& sa
   const auto [our_error, our_gradient_error] = errors(ours, options, rotary);
   const auto [their_error, their_gradient_error] = errors(theirs, options, rotary);
   const MssaCounts after = mssa_counts();
-  const Ceilings ceilings = measured_ceilings();
-  const double ceiling = flags.dtype == "bfloat16" && ceilings.bfloat16_dot_gflops > 0 && cpu_path() == CpuPath::avx512_bf16
-                             ? ceilings.bfloat16_dot_gflops
-                             : ceilings.multiply_add_gflops;
+  const Json more = {
+      {"fallbacks", static_cast<double>(after.fallbacks - before.fallbacks) / static_cast<double>(after.heads - before.heads)}};
+  const Json shape = {{"batch", flags.batch}, {"heads", flags.heads},   {"tokens", flags.tokens}, {"head_dim", flags.head_dim},
+                      {"mask", flags.mask},   {"rotary", flags.rotary}, {"norm", flags.norm}};
   const double pairs = static_cast<double>(flags.batch * flags.tokens * flags.tokens) * (causal ? 0.5 : 1);
-  const auto measure = [&](const char* what, double products, const std::function<void()>& own, const std::function<void()>& other,
-                           double error, double other_error) {
-    const Turns turns = take_turns({own, other}, flags.seconds);
+  const auto row = [&](const char* what, double products) {
     const double flop = products * 2 * pairs * static_cast<double>(inner);
-    const double gflops = flop / turns.ways[0].median_ms / 1e6, their_gflops = flop / turns.ways[1].median_ms / 1e6;
-    say({{"peer", "aot"},
-         {"what", what},
-         {"ms", turns.ways[0].median_ms},
-         {"min_ms", turns.ways[0].min_ms},
-         {"libtorch_ms", turns.ways[1].median_ms},
-         {"ratio", turns.ways[1].median_ms / turns.ways[0].median_ms},
-         {"self_difference", turns.self_difference},
-         {"kept", turns.kept},
-         {"rejected", turns.rejected},
-         {"threads", thread_count()},
-         {"torch", TORCH_VERSION},
-         {"dtype", flags.dtype},
-         {"path", name_of(cpu_path())},
-         {"shape",
-          {{"batch", flags.batch},
-           {"heads", flags.heads},
-           {"tokens", flags.tokens},
-           {"head_dim", flags.head_dim},
-           {"mask", flags.mask},
-           {"rotary", flags.rotary},
-           {"norm", flags.norm}}},
-         {"useful_gflops", gflops},
-         {"libtorch_useful_gflops", their_gflops},
-         {"ceiling_gflops", ceiling},
-         {"fraction", gflops / ceiling},
-         {"libtorch_fraction", their_gflops / ceiling},
-         {"ceilings", ceilings.json()},
-         {"error", error},
-         {"libtorch_error", other_error},
-         {"fallbacks", static_cast<double>(after.fallbacks - before.fallbacks) / static_cast<double>(after.heads - before.heads)},
-         {"cpu", cpu_name()}});
+    return Comparison{.what = what, .dtype = flags.dtype, .shape = shape, .flop = flop, .useful = true, .more = more};
   };
+  const Ceilings ceilings = measured_ceilings();
   // Products of T x T by P: scores and values forward, and five of a perfect recomputing kernel backward.
-  measure(
-      "attention forward", 2, [&] { (void)ours.forward(); }, [&] { (void)theirs.forward(); }, our_error, their_error);
-  measure(
-      "attention forward+backward", 7, [&] { (void)ours.backward(); }, [&] { (void)theirs.backward(); }, our_gradient_error,
-      their_gradient_error);
-}
+  Comparison forward = row("attention forward", 2);
+  forward.ours = [&] { (void)ours.forward(); };
+  forward.theirs = [&] { (void)theirs.forward(); };
+  forward.error = our_error;
+  forward.their_error = their_error;
+  compare(forward, ceilings, flags.seconds, general.json);
 
-void say_row(const Json& row, const GeneralOptions& general) {
-  if (general.json) {
-    print(dump_json(row) + "\n");
-    return;
-  }
-  print(fmt::format(
-      "{:28} {:.3f} ms, {:.2f} times as fast as LibTorch ({:.3f} ms); {:.0f} useful GFLOP/s, {:.0f} % of {:.0f}; error {:.1e} "
-      "(LibTorch {:.1e}); noise {:.1f} %\n",
-      row["what"].get<std::string>() + ":", row["ms"].get<double>(), row["ratio"].get<double>(), row["libtorch_ms"].get<double>(),
-      row["useful_gflops"].get<double>(), 100 * row["fraction"].get<double>(), row["ceiling_gflops"].get<double>(),
-      row["error"].get<double>(), row["libtorch_error"].get<double>(), 100 * row["self_difference"].get<double>()));
+  Comparison both = row("attention forward+backward", 7);
+  both.ours = [&] { (void)ours.backward(); };
+  both.theirs = [&] { (void)theirs.backward(); };
+  both.error = our_gradient_error;
+  both.their_error = their_gradient_error;
+  compare(both, ceilings, flags.seconds, general.json);
 }
 
 }  // namespace
@@ -183,7 +143,7 @@ void add_bench_attention(CLI::App& bench, GeneralOptions& general) {
   state->fields.add_flags(*app);
   app->callback([state, &general] {
     resolve(state->fields);
-    run(state->flags, [&](const Json& row) { say_row(row, general); });
+    run(state->flags, general);
   });
 }
 

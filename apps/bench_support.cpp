@@ -139,42 +139,44 @@ void compare(const Comparison& c, const Ceilings& ceilings, double seconds, bool
   const Times &ours = turns.ways[0], &theirs = turns.ways[1];
   const double gflops = c.flop / ours.median_ms / 1e6, their_gflops = c.flop / theirs.median_ms / 1e6;
   const double ratio = theirs.median_ms / ours.median_ms;
+  const std::string gflops_key = c.useful ? "useful_gflops" : "gflops";
   if (json) {
-    print(dump_json({{"peer", "aot"},
-                     {"what", c.what},
-                     {"ms", ours.median_ms},
-                     {"min_ms", ours.min_ms},
-                     {"spread", ours.spread},
-                     {"libtorch_ms", theirs.median_ms},
-                     {"libtorch_min_ms", theirs.min_ms},
-                     {"ratio", ratio},
-                     {"self_difference", turns.self_difference},
-                     {"kept", turns.kept},
-                     {"rejected", turns.rejected},
-                     {"repeats", turns.kept * turns.repetitions[0]},
-                     {"threads", thread_count()},
-                     {"torch", TORCH_VERSION},
-                     {"dtype", c.dtype},
-                     {"path", name_of(cpu_path())},
-                     {"shape", c.shape},
-                     {"gflops", gflops},
-                     {"libtorch_gflops", their_gflops},
-                     {"ceiling_gflops", ceiling},
-                     {"fraction", gflops / ceiling},
-                     {"libtorch_fraction", their_gflops / ceiling},
-                     {"ceilings", ceilings.json()},
-                     {"error", c.error},
-                     {"libtorch_error", c.their_error},
-                     {"rss_mb", std::round(static_cast<double>(peak_resident_bytes()) / (1 << 20))},
-                     {"cpu", cpu_name()}}) +
-          "\n");
+    Json row = {{"peer", "aot"},
+                {"what", c.what},
+                {"ms", ours.median_ms},
+                {"min_ms", ours.min_ms},
+                {"spread", ours.spread},
+                {"libtorch_ms", theirs.median_ms},
+                {"libtorch_min_ms", theirs.min_ms},
+                {"ratio", ratio},
+                {"self_difference", turns.self_difference},
+                {"kept", turns.kept},
+                {"rejected", turns.rejected},
+                {"repeats", turns.kept * turns.repetitions[0]},
+                {"threads", thread_count()},
+                {"torch", TORCH_VERSION},
+                {"dtype", c.dtype},
+                {"path", name_of(cpu_path())},
+                {"shape", c.shape},
+                {gflops_key, gflops},
+                {"libtorch_" + gflops_key, their_gflops},
+                {"ceiling_gflops", ceiling},
+                {"fraction", gflops / ceiling},
+                {"libtorch_fraction", their_gflops / ceiling},
+                {"ceilings", ceilings.json()},
+                {"error", c.error},
+                {"libtorch_error", c.their_error},
+                {"rss_mb", std::round(static_cast<double>(peak_resident_bytes()) / (1 << 20))},
+                {"cpu", cpu_name()}};
+    row.update(c.more);
+    print(dump_json(row) + "\n");
     return;
   }
   print(
-      fmt::format("{:<26} {:9.3f} ms, {:.2f} times as fast as LibTorch ({:.3f} ms); {:.0f} GFLOP/s, {:.0f} % of {:.0f}; "
+      fmt::format("{:<26} {:9.3f} ms, {:.2f} times as fast as LibTorch ({:.3f} ms); {:.0f} {}GFLOP/s, {:.0f} % of {:.0f}; "
                   "error {:.1e} (LibTorch {:.1e}); noise {:.1f} %\n",
-                  c.what + ":", ours.median_ms, ratio, theirs.median_ms, gflops, 100 * gflops / ceiling, ceiling, c.error, c.their_error,
-                  100 * turns.self_difference));
+                  c.what + ":", ours.median_ms, ratio, theirs.median_ms, gflops, c.useful ? "useful " : "", 100 * gflops / ceiling, ceiling,
+                  c.error, c.their_error, 100 * turns.self_difference));
 }
 
 std::string cpu_name() {

@@ -45,8 +45,10 @@ struct Comparison {
   std::string what, dtype;
   Json shape;
   double flop = 0;
+  bool useful = false;  // `flop` are those of a perfect way, which neither of the two need be
   std::function<void()> ours, theirs;
   double error = 0, their_error = 0;  // against float64, on a sample
+  Json more = Json::object();         // further keys of the row
 };
 
 /// Times both in turns and prints the row: JSON, or a line for people. The share is of what the products of `dtype` run on.

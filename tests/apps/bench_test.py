@@ -55,10 +55,19 @@ class Bench(CommandTest):
         rows = [json.loads(line) for line in out.splitlines()]
         for row in rows:
             self.assertAlmostEqual(row["ratio"], row["libtorch_ms"] / row["ms"], places=9)
-            self.assertAlmostEqual(row["fraction"], row["gflops"] / row["ceiling_gflops"], places=9)
+            self.assertAlmostEqual(row["fraction"], row.get("gflops", row.get("useful_gflops")) / row["ceiling_gflops"], places=9)
             self.assertGreaterEqual(row["kept"] + row["rejected"], 5)
             self.assertLess(row["error"], 1e-5 if row["dtype"] == "float32" else 2e-2)
         return rows
+
+    def test_attention(self):
+        rows = self.compared("attention", "--batch", "2", "--heads", "4", "--tokens", "33", "--head-dim", "16", "--rotary")
+        self.assertEqual([row["what"] for row in rows], ["attention forward", "attention forward+backward"])
+        for row, products in zip(rows, (2, 7)):
+            flop = products * 2 * 2 * 33 * 33 / 2 * 4 * 16
+            self.assertAlmostEqual(row["useful_gflops"] * row["ms"] * 1e6, flop, delta=1)
+            self.assertAlmostEqual(row["libtorch_useful_gflops"] * row["libtorch_ms"] * 1e6, flop, delta=1)
+            self.assertEqual(row["fallbacks"], 0)
 
     def test_linear(self):
         for dtype in ("float32", "bfloat16"):
