@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // aot bench: times of the model's parts, as rows that bench/against_pytorch.py compares with PyTorch's.
-#include <memory>
-
 #include <ATen/ops/randint.h>
 
 #include "aot/core/device.h"
@@ -17,6 +15,7 @@ namespace aot {
 namespace {
 
 void describe_step(Fields& fields, BenchFlags& flags) {
+  describe(fields, flags);
   fields.add("dtype", flags.dtype, "number format").choices({"float32", "bfloat16"});
   fields.add("mask", flags.mask, "who reads whom").choices({"causal", "none"});
   fields.add("recompute", flags.recompute, "compute activations again instead of keeping them");
@@ -60,30 +59,14 @@ void run_step(const BenchFlags& flags, const GeneralOptions& general) {
 
 void add_bench(Subcommand& command) {
   command.app.require_subcommand(1);
-  struct State {
-    BenchFlags flags;
-    Fields fields;
-  };
-  const auto add = [&](const char* name, const char* summary, const char* examples, int64_t batch,
-                       void (*run)(const BenchFlags&, const GeneralOptions&), void (*describe_own)(Fields&, BenchFlags&)) {
-    const auto state = std::make_shared<State>();
-    state->flags.batch = batch;
-    describe(state->fields, state->flags);
-    describe_own(state->fields, state->flags);
-    CLI::App* app = command.app.add_subcommand(name, summary);
-    app->fallthrough();
-    set_examples(*app, examples);
-    state->fields.add_flags(*app);
-    app->callback([state, run, &general = command.general] {
-      resolve(state->fields);
-      state->flags.model = resolved(state->flags.model);
-      run(state->flags, general);
-    });
-  };
-  add("step", "one training step: forward, backward, clipping, AdamW",
-      "  aot bench step --width 384 --layers 6 --heads 6 --tokens 256 --batch 8 --json\n", 8, run_step, describe_step);
-  add("decode", "one token of each sequence with a full context", "  aot bench decode --tokens 1024 --vocab 50304 --compare --json\n", 1,
-      run_decode, describe_decode);
+  add_bench<BenchFlags>(command.app, command.general,
+                        {"step", "one training step: forward, backward, clipping, AdamW",
+                         "  aot bench step --width 384 --layers 6 --heads 6 --tokens 256 --batch 8 --json\n"},
+                        describe_step, run_step);
+  add_bench<BenchFlags>(
+      command.app, command.general,
+      {"decode", "one token of each sequence with a full context", "  aot bench decode --tokens 1024 --vocab 50304 --compare --json\n"},
+      describe_decode, run_decode);
   add_bench_attention(command.app, command.general);
   add_bench_linear(command.app, command.general);
   add_bench_head(command.app, command.general);

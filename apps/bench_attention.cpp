@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // aot bench attention: the attention core of one layer, from (B, T, K P) to (B, T, K P), our kernels and LibTorch's operator in turns.
 #include <cmath>
-#include <memory>
 #include <functional>
 #include <utility>
 
@@ -130,21 +129,11 @@ void run(const AttentionFlags& flags, const GeneralOptions& general) {
 }  // namespace
 
 void add_bench_attention(CLI::App& bench, GeneralOptions& general) {
-  struct State {
-    AttentionFlags flags;
-    Fields fields;
-  };
-  const auto state = std::make_shared<State>();
-  describe(state->fields, state->flags);
-  CLI::App* app = bench.add_subcommand("attention", "the attention core of a layer, forward and backward, beside LibTorch's operator");
-  app->fallthrough();
-  set_examples(*app,
-               "  aot bench attention --tokens 1024 --batch 4 --heads 16\n  aot bench attention --mask none --tokens 197 --batch 16\n");
-  state->fields.add_flags(*app);
-  app->callback([state, &general] {
-    resolve(state->fields);
-    run(state->flags, general);
-  });
+  add_bench<AttentionFlags>(
+      bench, general,
+      {"attention", "the attention core of a layer, forward and backward, beside LibTorch's operator",
+       "  aot bench attention --tokens 1024 --batch 4 --heads 16\n  aot bench attention --mask none --tokens 197 --batch 16\n"},
+      describe, run);
 }
 
 }  // namespace aot

@@ -64,6 +64,8 @@ Json compared(const LanguageModel& model, FullContext& ours, const BenchFlags& f
 }  // namespace
 
 void describe_decode(Fields& fields, BenchFlags& flags) {
+  flags.batch = 1;
+  describe(fields, flags);
   fields.add("dtype", flags.dtype, "how weights and caches are stored").choices(number_format_names());
   fields.add("compare", flags.compare, "also the same kernels over two caches, and LibTorch's operators over one");
 }

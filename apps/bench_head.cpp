@@ -2,7 +2,6 @@
 // aot bench head: output head and cross-entropy, in chunks with our kernels, and with all logits at once by LibTorch's operators, in turns.
 #include <algorithm>
 #include <cmath>
-#include <memory>
 
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/linear.h>
@@ -72,7 +71,7 @@ double loss_error(const Inputs& all, Loss loss) {
   return std::abs(loss(sample).item<double>() / exact - 1);
 }
 
-void run(const HeadFlags& flags, bool json) {
+void run(const HeadFlags& flags, const GeneralOptions& general) {
   const auto generator = make_generator(1);
   const auto random = [&](int64_t rows, double size) {
     return (at::randn({rows, flags.width}, generator, at::TensorOptions(at::kFloat)) * size).to(parse_dtype(flags.dtype));
@@ -91,7 +90,7 @@ void run(const HeadFlags& flags, bool json) {
   training.theirs = [&] { (void)gradients(in, their_loss); };
   training.error = gradient_error(in, our_loss);
   training.their_error = gradient_error(in, their_loss);
-  compare(training, ceilings, flags.seconds, json);
+  compare(training, ceilings, flags.seconds, general.json);
 
   const c10::NoGradGuard no_grad;
   Comparison evaluation = row("loss", 1);
@@ -99,26 +98,16 @@ void run(const HeadFlags& flags, bool json) {
   evaluation.theirs = [&] { (void)their_loss(in); };
   evaluation.error = loss_error(in, our_loss);
   evaluation.their_error = loss_error(in, their_loss);
-  compare(evaluation, ceilings, flags.seconds, json);
+  compare(evaluation, ceilings, flags.seconds, general.json);
 }
 
 }  // namespace
 
 void add_bench_head(CLI::App& bench, GeneralOptions& general) {
-  struct State {
-    HeadFlags flags;
-    Fields fields;
-  };
-  const auto state = std::make_shared<State>();
-  describe(state->fields, state->flags);
-  CLI::App* app = bench.add_subcommand("head", "output head and cross-entropy, beside LibTorch's with all logits at once");
-  app->fallthrough();
-  set_examples(*app, "  aot bench head --rows 2048 --width 384 --vocab 1000\n  aot bench head --vocab 50304 --json\n");
-  state->fields.add_flags(*app);
-  app->callback([state, &general] {
-    resolve(state->fields);
-    run(state->flags, general.json);
-  });
+  add_bench<HeadFlags>(bench, general,
+                       {"head", "output head and cross-entropy, beside LibTorch's with all logits at once",
+                        "  aot bench head --rows 2048 --width 384 --vocab 1000\n  aot bench head --vocab 50304 --json\n"},
+                       describe, run);
 }
 
 }  // namespace aot

@@ -6,7 +6,6 @@
 #include <cstdio>  // jpeglib.h needs it
 #include <cstdlib>
 #include <filesystem>
-#include <memory>
 #include <thread>
 
 #include <fmt/format.h>
@@ -131,6 +130,7 @@ double median(std::vector<double> values) {
 }
 
 void run(const ImagesFlags& flags, const GeneralOptions& general) {
+  if (flags.resize < flags.image_size) throw UsageError("--resize is below --image-size");
   const int64_t workers = flags.workers > 0 ? flags.workers : std::max<int64_t>(1, std::thread::hardware_concurrency());
   const ImageSources shapes = drawn_shapes(kPictures, 256, 1);
   Random random(1);
@@ -181,21 +181,10 @@ void run(const ImagesFlags& flags, const GeneralOptions& general) {
 }  // namespace
 
 void add_bench_images(CLI::App& bench, GeneralOptions& general) {
-  struct State {
-    ImagesFlags flags;
-    Fields fields;
-  };
-  const auto state = std::make_shared<State>();
-  describe(state->fields, state->flags);
-  CLI::App* app = bench.add_subcommand("images", "the image loader, beside what libjpeg-turbo alone decodes");
-  app->fallthrough();
-  set_examples(*app, "  aot bench images\n  aot bench images --height 1500 --width 2000 --workers 2 --json\n");
-  state->fields.add_flags(*app);
-  app->callback([state, &general] {
-    resolve(state->fields);
-    if (state->flags.resize < state->flags.image_size) throw UsageError("--resize is below --image-size");
-    run(state->flags, general);
-  });
+  add_bench<ImagesFlags>(bench, general,
+                         {"images", "the image loader, beside what libjpeg-turbo alone decodes",
+                          "  aot bench images\n  aot bench images --height 1500 --width 2000 --workers 2 --json\n"},
+                         describe, run);
 }
 
 }  // namespace aot

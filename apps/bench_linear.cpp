@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // aot bench linear: the three products of a linear layer, and the layer with its gradients, ours and LibTorch's in turns.
 #include <algorithm>
-#include <memory>
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -81,13 +80,13 @@ struct Bench {
   }
 };
 
-void run(const LinearFlags& flags, bool json) {
+void run(const LinearFlags& flags, const GeneralOptions& general) {
   const auto generator = make_generator(1);
   const auto random = [&](int64_t rows, int64_t cols) {
     return at::randn({rows, cols}, generator, at::TensorOptions(at::kFloat)).to(parse_dtype(flags.dtype));
   };
   const at::Tensor x = random(flags.rows, flags.inputs), w = random(flags.outputs, flags.inputs), dy = random(flags.rows, flags.outputs);
-  const Bench bench{flags, json, measured_ceilings()};
+  const Bench bench{flags, general.json, measured_ceilings()};
   bench.product("Y = X W^T", x, w.t());
   bench.product("dX = dY W", dy, w);
   bench.product("dW = dY^T X", dy.t(), x);
@@ -97,20 +96,10 @@ void run(const LinearFlags& flags, bool json) {
 }  // namespace
 
 void add_bench_linear(CLI::App& bench, GeneralOptions& general) {
-  struct State {
-    LinearFlags flags;
-    Fields fields;
-  };
-  const auto state = std::make_shared<State>();
-  describe(state->fields, state->flags);
-  CLI::App* app = bench.add_subcommand("linear", "the products of a linear layer, beside LibTorch's");
-  app->fallthrough();
-  set_examples(*app, "  aot bench linear --rows 2048 --inputs 384 --outputs 1536\n  aot bench linear --dtype bfloat16 --json\n");
-  state->fields.add_flags(*app);
-  app->callback([state, &general] {
-    resolve(state->fields);
-    run(state->flags, general.json);
-  });
+  add_bench<LinearFlags>(bench, general,
+                         {"linear", "the products of a linear layer, beside LibTorch's",
+                          "  aot bench linear --rows 2048 --inputs 384 --outputs 1536\n  aot bench linear --dtype bfloat16 --json\n"},
+                         describe, run);
 }
 
 }  // namespace aot

@@ -38,7 +38,7 @@ Repeats timed(const std::function<void()>& once, double seconds, int64_t warm, s
 Json bench_row(const char* what, const BenchFlags& flags, const Repeats& times, int64_t base);
 void print_bench_row(const Json& row, const GeneralOptions& general);
 
-/// aot bench decode, and the flags of its own.
+/// aot bench decode.
 void describe_decode(Fields& fields, BenchFlags& flags);
 void run_decode(const BenchFlags& flags, const GeneralOptions& general);
 
