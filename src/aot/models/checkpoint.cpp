@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kConfigFormat = 1;
-constexpr const char* kModelType = "aot-language";
+constexpr std::string_view kTypePrefix = "aot-";  // of a model_type, before the task
 constexpr uint64_t kConfigBytes = 1 << 20;
 
 bool is_checkpoint(const fs::path& folder) {
@@ -33,11 +33,18 @@ fs::path followed(const fs::path& folder, const char* link) {
   return folder / target;
 }
 
-Json config_json(const LanguageModel& model) {
-  LanguageOptions options = model.options();
+std::string task_of(const LanguageOptions&) {
+  return "language";
+}
+std::string task_of(const VisionOptions&) {
+  return "vision";
+}
+
+template <class Options>
+Json config_json(Options options) {
   Fields fields;
   describe(fields, options);
-  Json out = {{"model_type", kModelType}, {"format", kConfigFormat}};
+  Json out = {{"model_type", std::string(kTypePrefix) + task_of(options)}, {"format", kConfigFormat}};
   out.update(settings_json(fields.entries()));
   return out;
 }
@@ -65,34 +72,31 @@ std::string weights_path(const std::string& checkpoint) {
   return (fs::path(checkpoint) / "model.safetensors").string();
 }
 
-}  // namespace
-
-std::string find_checkpoint(const std::string& path, bool prefer_best) {
-  const fs::path folder(path);
-  if (!fs::exists(folder)) throw FileError(path, "", "no such file", "need a checkpoint or a run folder");
-  if (is_checkpoint(folder)) return path;
-  const fs::path checkpoints = folder / "checkpoints";
-  if (prefer_best && fs::exists(checkpoints / "best")) return followed(checkpoints, "best").string();
-  if (fs::exists(checkpoints / "last")) return followed(checkpoints, "last").string();
-  throw FileError(path, "", "holds no checkpoint", "need a checkpoint folder or a run folder with checkpoints/last");
-}
-
-void save_model(AtomicFolder& folder, const LanguageModel& model) {
-  folder.add_text("config.json", dump_json(config_json(model), 2) + "\n");
-  save_tensors(folder, "model.safetensors", model.parameters());
-}
-
-LanguageOptions read_model_options(const std::string& checkpoint) {
+/// config.json and its path; checked against the manifest when there is one.
+std::pair<Json, std::string> read_config(const std::string& checkpoint) {
   if (fs::exists(fs::path(checkpoint) / "manifest.json")) check_files(checkpoint, {"config.json"});
   const std::string path = (fs::path(checkpoint) / "config.json").string();
-  const Json config = parse_json(read_file(path, kConfigBytes), path);
+  Json config = parse_json(read_file(path, kConfigBytes), path);
   if (!config.is_object()) throw FileError(path, "", "need an object");
-  if (const std::string type = json_text(config, "model_type", path); type != kModelType)
-    throw FileError(path, "key 'model_type'", "unknown model type (found '" + type + "', need '" + kModelType + "')");
+  return {std::move(config), path};
+}
+
+std::string task_in(const Json& config, const std::string& path) {
+  const std::string type = json_text(config, "model_type", path);
+  for (const char* task : {"language", "vision"})
+    if (type == std::string(kTypePrefix) + task) return task;
+  throw FileError(path, "key 'model_type'", "unknown model type (found '" + type + "', need 'aot-language' or 'aot-vision')");
+}
+
+template <class Options>
+Options read_options(const std::string& checkpoint) {
+  const auto [config, path] = read_config(checkpoint);
+  Options options;
+  if (const std::string task = task_in(config, path); task != task_of(options))
+    throw FileError(path, "", "holds a model for " + task + ", need one for " + task_of(options));
   if (const int64_t format = json_integer(config, "format", path, 1, INT64_MAX); format > kConfigFormat)
     throw FileError(path, "key 'format'", str("format ", format, " is newer than ", kConfigFormat, ", the newest this program reads"));
 
-  LanguageOptions options;
   Fields fields;
   describe(fields, options);
   for (const TomlEntry& entry : fields.entries()) static_cast<void>(json_member(config, entry.key, path));  // none may be left to a default
@@ -113,22 +117,70 @@ LanguageOptions read_model_options(const std::string& checkpoint) {
   }
 }
 
-std::unique_ptr<LanguageModel> load_model(const std::string& checkpoint) {
+template <class Model, class Options>
+std::unique_ptr<Model> load(const std::string& checkpoint) {
   check_model_files(checkpoint);
-  const LanguageOptions options = read_model_options(checkpoint);
+  const auto options = read_options<Options>(checkpoint);
   // The shapes are compared before memory for them is asked for: config.json alone must not decide how much that is.
   const SafetensorsFile file(weights_path(checkpoint));
   if (options.layers > static_cast<int64_t>(file.tensors().size()))
     throw FileError(file.path(), "", str("model needs ", options.layers, " layers (found ", file.tensors().size(), " tensors)"));
-  check_tensors(file, LanguageModel::without_storage(options).parameters());
-  auto model = std::make_unique<LanguageModel>(options, 0);
+  check_tensors(file, Model::without_storage(options).parameters());
+  auto model = std::make_unique<Model>(options, 0);
   load_tensors(file, model->parameters());
   return model;
 }
 
-void load_weights(const std::string& checkpoint, const LanguageModel& model) {
+template <class Model>
+void save(AtomicFolder& folder, const Model& model) {
+  folder.add_text("config.json", dump_json(config_json(model.options()), 2) + "\n");
+  save_tensors(folder, "model.safetensors", model.parameters());
+}
+
+}  // namespace
+
+std::string find_checkpoint(const std::string& path, bool prefer_best) {
+  const fs::path folder(path);
+  if (!fs::exists(folder)) throw FileError(path, "", "no such file", "need a checkpoint or a run folder");
+  if (is_checkpoint(folder)) return path;
+  const fs::path checkpoints = folder / "checkpoints";
+  if (prefer_best && fs::exists(checkpoints / "best")) return followed(checkpoints, "best").string();
+  if (fs::exists(checkpoints / "last")) return followed(checkpoints, "last").string();
+  throw FileError(path, "", "holds no checkpoint", "need a checkpoint folder or a run folder with checkpoints/last");
+}
+
+void save_model(AtomicFolder& folder, const LanguageModel& model) {
+  save(folder, model);
+}
+
+void save_model(AtomicFolder& folder, const VisionModel& model) {
+  save(folder, model);
+}
+
+std::string read_model_task(const std::string& checkpoint) {
+  const auto [config, path] = read_config(checkpoint);
+  return task_in(config, path);
+}
+
+LanguageOptions read_model_options(const std::string& checkpoint) {
+  return read_options<LanguageOptions>(checkpoint);
+}
+
+VisionOptions read_vision_options(const std::string& checkpoint) {
+  return read_options<VisionOptions>(checkpoint);
+}
+
+std::unique_ptr<LanguageModel> load_model(const std::string& checkpoint) {
+  return load<LanguageModel, LanguageOptions>(checkpoint);
+}
+
+std::unique_ptr<VisionModel> load_vision_model(const std::string& checkpoint) {
+  return load<VisionModel, VisionOptions>(checkpoint);
+}
+
+void load_weights(const std::string& checkpoint, const Parameters& parameters) {
   check_model_files(checkpoint);
-  load_tensors(SafetensorsFile(weights_path(checkpoint)), model.parameters());
+  load_tensors(SafetensorsFile(weights_path(checkpoint)), parameters);
 }
 
 Manifest verify_checkpoint(const std::string& checkpoint) {

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/models/language.h"
 
-#include <cmath>
-
-#include <ATen/ops/empty.h>
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
@@ -53,19 +50,6 @@ void LanguageState::truncate(int64_t tokens) {
 
 void LanguageState::reorder(const at::Tensor& rows) {
   for (const auto& layer : layers) layer->reorder(rows);
-}
-
-at::Tensor sincos_positions(int64_t tokens, int64_t width) {
-  at::Tensor table = at::empty({tokens, width}, at::kFloat);
-  auto rows = table.accessor<float, 2>();
-  for (int64_t i = 0; i < width; i += 2) {
-    const double frequency = std::pow(10000.0, -static_cast<double>(i) / static_cast<double>(width));
-    for (int64_t t = 0; t < tokens; ++t) {
-      rows[t][i] = static_cast<float>(std::sin(static_cast<double>(t) * frequency));
-      if (i + 1 < width) rows[t][i + 1] = static_cast<float>(std::cos(static_cast<double>(t) * frequency));
-    }
-  }
-  return table;
 }
 
 LanguageModel::LanguageModel(const LanguageOptions& options, uint64_t seed)

@@ -13,6 +13,7 @@
 #include "aot/core/options.h"
 #include "aot/core/parameters.h"
 #include "aot/models/block.h"
+#include "aot/models/positions.h"
 
 namespace aot {
 
@@ -104,9 +105,5 @@ class LanguageModel {
   Norm final_norm_;
   at::Tensor head_;  // (V, D), undefined when tied
 };
-
-/// Fixed sine-cosine positions (tokens, width): even columns sin(t w_i), odd columns cos(t w_i), w_i = 10000^(-2 i / width).
-/// [Vaswani et al. 2017, section 3.5]
-at::Tensor sincos_positions(int64_t tokens, int64_t width);
 
 }  // namespace aot

@@ -18,7 +18,15 @@ std::vector<TomlEntry> preset_entries(std::string_view name) {
                    near.empty() ? "known: " + all : "");
 }
 
-void apply_preset(Fields& fields, std::string_view name) {
+std::string preset_task(std::string_view name) {
+  for (const TomlEntry& entry : preset_entries(name))
+    if (entry.key == "task") return std::get<std::string>(entry.value);
+  return "language";
+}
+
+void apply_preset(Fields& fields, std::string_view name, std::string_view task) {
+  if (const std::string own = preset_task(name); own != task)
+    throw UsageError(str("preset ", name, " is of task ", own, ", not of ", task), "`aot inspect --preset list` names all");
   for (const TomlEntry& entry : preset_entries(name))
     if (Field* field = fields.find(entry.key)) field->set(entry.value, Origin::preset, str("preset ", name, ": ", entry.key));
 }

@@ -22,7 +22,11 @@ const std::vector<Preset>& presets();
 /// The entries of one preset. Throws UsageError, naming the nearest known one.
 std::vector<TomlEntry> preset_entries(std::string_view name);
 
+/// The task that a preset is for: its key `task`, or language.
+std::string preset_task(std::string_view name);
+
 /// Sets the fields that a preset names and `fields` has; a preset may hold training settings that a command without training leaves out.
-void apply_preset(Fields& fields, std::string_view name);
+/// Throws UsageError when it is a preset of another task.
+void apply_preset(Fields& fields, std::string_view name, std::string_view task = "language");
 
 }  // namespace aot

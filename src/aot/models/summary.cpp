@@ -14,10 +14,12 @@ namespace {
 
 std::string group_of(const std::string& name) {
   const auto has = [&name](const char* part) { return name.find(part) != std::string::npos; };
-  if (name == "embedding" || name == "head") return name;
+  if (name == "embedding" || name.rfind("patch", 0) == 0 || name == "class_token") return "embedding";
+  if (name.rfind("head", 0) == 0) return "head";
   if (name == "position") return "positions";
   if (has("norm")) return "norms";
   if (has("mixer.")) return "mixers";
+  if (has("ista.")) return "dictionaries";
   return has("mlp.") ? "mlps" : "steps";
 }
 
@@ -31,14 +33,24 @@ int64_t limit_in_file(const char* path) {
   return limit;
 }
 
-}  // namespace
+/// What summaries of both kinds of models are made of.
+struct Shape {
+  Parameters parameters;
+  const std::vector<Block>* blocks = nullptr;
+  int64_t width = 0;
+  int64_t context = 0;  // tokens of one sequence or picture
+  bool causal = true;
+  double outside_flop = 0;  // forward, of the matrices outside blocks, per sequence
+  int64_t batch = 0, tokens = 0;
+  double buffers = 0;  // bytes of the head beside what is kept per token
+  int64_t state_dtype_bytes = 4;
+};
 
-ModelSummary summarize(const LanguageModel& model, int64_t batch, int64_t tokens, int64_t state_dtype_bytes) {
-  const LanguageOptions& o = model.options();
+ModelSummary summarize(const Shape& shape) {
   ModelSummary out;
-  int64_t kept_per_token = o.width;  // the embedding's output
-  int64_t block_matrix_flop = 0;     // of the blocks' matrices outside mixers, forward, per token
-  for (const Parameter& parameter : model.parameters()) {
+  int64_t kept_per_token = shape.width;  // the embedding's output
+  int64_t block_matrix_flop = 0;         // of the blocks' matrices outside mixers, forward, per token
+  for (const Parameter& parameter : shape.parameters) {
     const std::string group = group_of(parameter.name);
     const int64_t count = parameter.value.numel();
     auto found = std::find_if(out.groups.begin(), out.groups.end(), [&](const ParameterGroup& g) { return g.name == group; });
@@ -46,28 +58,29 @@ ModelSummary summarize(const LanguageModel& model, int64_t batch, int64_t tokens
     found->parameters += count;
     out.parameters += count;
     if (group != "positions") out.parameters_without_positions += count;
-    if ((group == "mixers" || group == "mlps") && parameter.value.dim() >= 2)
+    const bool matrix = parameter.value.dim() >= 2, twice = group == "dictionaries";  // D and its transpose
+    if ((group == "mixers" || group == "mlps" || twice) && matrix)
       kept_per_token += parameter.value.size(-1) + count / parameter.value.size(-1);
-    if (group == "mlps" && parameter.value.dim() >= 2) block_matrix_flop += 2 * count;
+    if ((group == "mlps" || twice) && matrix) block_matrix_flop += (twice ? 4 : 2) * count;
   }
 
-  double forward_flop = static_cast<double>(o.context) * static_cast<double>(block_matrix_flop + 2 * o.vocab_size * o.width);
+  double forward_flop = static_cast<double>(shape.context) * static_cast<double>(block_matrix_flop) + shape.outside_flop;
   double state_bytes = 0;
-  for (const Block& block : model.blocks()) {
-    forward_flop += static_cast<double>(block.mixer().forward_flop(1, o.context, true));
-    if (block.mixer().capabilities().decode)
-      state_bytes += static_cast<double>(block.mixer().state_bytes(batch, tokens, state_dtype_bytes));
+  for (const Block& block : *shape.blocks) {
+    forward_flop += static_cast<double>(block.mixer().forward_flop(1, shape.context, shape.causal));
+    if (shape.causal && block.mixer().capabilities().decode)
+      state_bytes += static_cast<double>(block.mixer().state_bytes(shape.batch, shape.tokens, shape.state_dtype_bytes));
   }
-  out.flop_per_token = 3 * forward_flop / static_cast<double>(o.context);
+  out.flop_per_token = 3 * forward_flop / static_cast<double>(shape.context);
 
   constexpr int64_t kFloat = 4;
   const auto kept = [&](int64_t per_token) {
-    return static_cast<double>(kFloat * batch * tokens) * static_cast<double>(per_token) +
-           static_cast<double>(cross_entropy_buffer_bytes(batch * tokens, o.vocab_size));
+    return static_cast<double>(kFloat * shape.batch * shape.tokens) * static_cast<double>(per_token) + shape.buffers;
   };
   const double activations = kept(kept_per_token);
   // Every layer's input, and one layer at a time in full.
-  const double recomputed = kept(o.width * (o.layers + 1) + (kept_per_token - o.width) / o.layers);
+  const auto layers = static_cast<int64_t>(shape.blocks->size());
+  const double recomputed = kept(shape.width * (layers + 1) + (kept_per_token - shape.width) / layers);
   const double weights = static_cast<double>(kFloat * out.parameters);
   if (4 * weights + activations >= 0x1p63 || weights + state_bytes >= 0x1p63)
     throw UsageError("the memory of this model is beyond 2^63 bytes", "lower batch, tokens, width or layers");
@@ -78,6 +91,36 @@ ModelSummary summarize(const LanguageModel& model, int64_t batch, int64_t tokens
                 .recomputed = static_cast<int64_t>(recomputed),
                 .decode_state = static_cast<int64_t>(state_bytes)};
   return out;
+}
+
+}  // namespace
+
+ModelSummary summarize(const LanguageModel& model, int64_t batch, int64_t tokens, int64_t state_dtype_bytes) {
+  const LanguageOptions& o = model.options();
+  return summarize(Shape{.parameters = model.parameters(),
+                         .blocks = &model.blocks(),
+                         .width = o.width,
+                         .context = o.context,
+                         .outside_flop = static_cast<double>(o.context) * static_cast<double>(2 * o.vocab_size * o.width),
+                         .batch = batch,
+                         .tokens = tokens,
+                         .buffers = static_cast<double>(cross_entropy_buffer_bytes(batch * tokens, o.vocab_size)),
+                         .state_dtype_bytes = state_dtype_bytes});
+}
+
+ModelSummary summarize(const VisionModel& model, int64_t batch) {
+  const VisionOptions& o = model.options();
+  const auto width = static_cast<double>(o.width), classes = static_cast<double>(o.classes);
+  const double patch_numbers = static_cast<double>(o.patches()) * static_cast<double>(o.channels * o.patch * o.patch);
+  return summarize(Shape{.parameters = model.parameters(),
+                         .blocks = &model.blocks(),
+                         .width = o.width,
+                         .context = o.tokens(),
+                         .causal = false,
+                         .outside_flop = 2 * width * (patch_numbers + classes),
+                         .batch = batch,
+                         .tokens = o.tokens(),
+                         .buffers = 4 * static_cast<double>(batch) * (patch_numbers + 2 * classes)});
 }
 
 int64_t memory_limit_bytes() {

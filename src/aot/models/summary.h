@@ -7,11 +7,12 @@
 #include <vector>
 
 #include "aot/models/language.h"
+#include "aot/models/vision.h"
 
 namespace aot {
 
 struct ParameterGroup {
-  std::string name;  // "embedding", "positions", "mixers", "norms", "steps", "mlps", "head"
+  std::string name;  // "embedding", "positions", "mixers", "norms", "steps", "mlps", "dictionaries", "head"
   int64_t parameters = 0;
 };
 
@@ -42,6 +43,8 @@ struct ModelSummary {
 /// Activations are estimated by a rule: every matrix keeps its input and its output once per token. For MSSA that is norm input, norm
 /// output, A and O (4 D), for MHSA 6 D, for GPT-2's MLP another 10 D: what autograd keeps.
 ModelSummary summarize(const LanguageModel& model, int64_t batch, int64_t tokens, int64_t state_dtype_bytes = 4);
+/// The same of a vision model, whose tokens are the patches of a picture and its class token; it has no decode state.
+ModelSummary summarize(const VisionModel& model, int64_t batch);
 
 /// Memory of this machine or of its control group, whichever is smaller.
 int64_t memory_limit_bytes();

@@ -254,9 +254,9 @@ RunSummary train(RunRequest request) {
 
   LanguageModel model(settings.model, seed);
   if (resuming)
-    load_weights(request.resume->checkpoint, model);
+    load_weights(request.resume->checkpoint, model.parameters());
   else if (!settings.train.init_from.empty())
-    load_weights(find_checkpoint(settings.train.init_from), model);
+    load_weights(find_checkpoint(settings.train.init_from), model.parameters());
 
   model.to(request.device, at::kFloat);
   Trainer trainer(model, settings.train, seed, state.horizon);
