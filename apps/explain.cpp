@@ -43,6 +43,8 @@ void add_report(CLI::App& explain, GeneralOptions& general) {
     ReportOptions& options = state->options;
     if (options.out.empty()) throw UsageError("explain report needs --out FILE.html");
     if (general.seed >= 0) options.contents.seed = static_cast<uint64_t>(general.seed);
+    require_writable(options.out);
+    if (!options.chart.empty()) require_writable(options.chart);
     const RunReport report = read_run(options.run, options.contents);
     write_file_atomically(options.out, html(report));
     if (!options.chart.empty()) write_file_atomically(options.chart, loss_chart(report));

@@ -75,6 +75,7 @@ void run(State& state, const GeneralOptions& general, bool judged) {
   if (state.flags.preset == "list") return print(preset_list());
   if (judged)
     if (const std::string warning = require_window(state.options); !warning.empty()) log_warning(warning);
+  if (!state.flags.per_token.empty()) require_writable(state.flags.per_token);
   const at::NoGradGuard no_grad;
   std::string tokens = "seed,layer,token,cluster,signal,noise\n";
   const uint64_t first = first_seed(general);

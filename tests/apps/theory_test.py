@@ -67,6 +67,12 @@ class Theory(CommandTest):
             for key in ("signal", "noise"):
                 self.assertAlmostEqual(sum(float(t[key]) ** 2 for t in mine) ** 0.5, row["layers"][1][key][cluster], places=8)
 
+    def test_a_file_that_cannot_be_written_is_refused_before_the_first_sample(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for path, words in ((folder, "Is a directory"), (folder + "/absent/tokens.csv", "No such file or directory")):
+                self.assertIn(f"{path}: cannot be", self.error_of("theory", "denoise", *small("--per-token", path), "--quiet", code=4))
+                self.assertIn(words, self.error_of("theory", "denoise", *small("--per-token", path), "--quiet", code=4))
+
     def test_figures(self):
         with tempfile.TemporaryDirectory() as folder:
             out = pathlib.Path(folder) / "figures"

@@ -276,6 +276,13 @@ class Damage(Case):
         self.assertIn("What it writes", page)
         self.assertNotIn("warning", errors)
 
+    def test_a_report_that_cannot_be_written_is_refused_before_it_is_made(self):
+        for arguments in (["--out", self.path("")], ["--out", self.path("refused.html"), "--chart", self.path("absent/loss.svg")]):
+            result = run("explain", "report", self.whole, *arguments)
+            self.assertEqual(result.returncode, 4, result.stderr)
+            self.assertIn("cannot be", result.stderr)
+            self.assertFalse(os.path.exists(self.path("refused.html")))
+
     def test_a_report_of_a_run_without_a_tokenizer_has_no_samples(self):
         result = run("train", "--data", self.path("text"), "--vocab-size", "256", "--out", self.path("bare"), *MODEL, "--steps", "2", *GENERAL)
         self.assertEqual(result.returncode, 0, result.stderr)

@@ -116,6 +116,23 @@ TEST(WriteFileAtomically, ReplacesWholeAndLeavesNothingElse) {
   EXPECT_EQ(entries, 2);
 }
 
+TEST(RequireWritable, RefusesWhatWritingWouldRefuse) {
+  const TestFolder folder;
+  folder.write("old", "kept");
+  EXPECT_NO_THROW(require_writable(folder.path("old")));
+  EXPECT_NO_THROW(require_writable(folder.path("new")));
+  EXPECT_FALSE(std::filesystem::exists(folder.path("new")));
+  EXPECT_EQ(folder.read("old"), "kept");
+  expect_error(4, "cannot be replaced: Is a directory", [&] { require_writable(folder.path()); });
+  expect_error(4, "cannot be written: No such file", [&] { require_writable(folder.path("absent/file")); });
+  expect_error(4, "cannot be written: Not a directory", [&] { require_writable(folder.path("old/file")); });
+  if (geteuid() != 0) {
+    chmod(folder.path().c_str(), 0500);
+    expect_error(4, "permission denied", [&] { require_writable(folder.path("new")); });
+    chmod(folder.path().c_str(), 0700);
+  }
+}
+
 TEST(MakeFolders, MakesParentsAndSaysWhatIsInTheWay) {
   const TestFolder folder;
   make_folders(folder.path("a/b/c/"));

@@ -86,6 +86,12 @@ void write_file_atomically(const std::string& path, std::string_view text) {
   sync_folder(folder_of(path));
 }
 
+void require_writable(const std::string& path) {
+  struct stat status = {};
+  if (stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) throw_failed(path, "cannot be replaced", EISDIR);
+  if (access((folder_of(path) + "/.").c_str(), W_OK | X_OK) != 0) throw_failed(path, "cannot be written", errno);
+}
+
 void require_free_space(const std::string& folder, uint64_t bytes) {
   const uint64_t available = free_bytes(folder);
   if (bytes > available) throw FileError(folder, "", str("no space left (need ", bytes, " bytes, ", available, " free)"), "", ExitCode::io);

@@ -38,6 +38,8 @@ std::string temporary_path(const std::string& folder, const std::string& name);
 
 /// Replaces or creates `path` with `text`: temporary in the same folder, fsync, rename, fsync of the folder.
 void write_file_atomically(const std::string& path, std::string_view text);
+/// Throws FileError (exit 4) when `path` is a folder or nothing can be written beside it: for the start of what takes long to make.
+void require_writable(const std::string& path);
 /// Throws FileError (exit 4) with both numbers unless the file system of `folder` has `bytes` free.
 void require_free_space(const std::string& folder, uint64_t bytes);
 void sync_folder(const std::string& folder);
