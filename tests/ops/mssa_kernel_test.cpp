@@ -71,25 +71,23 @@ Pass kernel(const Case& c, const at::Tensor& tokens) {
   return pass([&](const at::Tensor& a) { return mssa_kernel_attention(a, c.rotary ? &table : nullptr, c.options); }, tokens);
 }
 
-Pass plain(const Case& c, const at::Tensor& tokens) {
+Pass formula_pass(decltype(&attention) formula, const Case& c, const at::Tensor& tokens) {
   const RotaryTable table = c.rotary ? RotaryTable(c.shape.tokens, c.shape.dim) : RotaryTable();
   return pass(
       [&](const at::Tensor& a) {
         const at::Tensor turned = c.rotary ? rotate(a, table) : a;
-        return attention_reference(turned, turned, a, c.options);
+        return formula(turned, turned, a, c.options, {});
       },
       tokens);
 }
 
+Pass plain(const Case& c, const at::Tensor& tokens) {
+  return formula_pass(attention_reference, c, tokens);
+}
+
 /// LibTorch's fused operator on the same tensor.
 Pass library(const Case& c, const at::Tensor& tokens) {
-  const RotaryTable table = c.rotary ? RotaryTable(c.shape.tokens, c.shape.dim) : RotaryTable();
-  return pass(
-      [&](const at::Tensor& a) {
-        const at::Tensor turned = c.rotary ? rotate(a, table) : a;
-        return attention(turned, turned, a, c.options);
-      },
-      tokens);
+  return formula_pass(attention, c, tokens);
 }
 
 constexpr double kEpsilon = 1.1920929e-7;
