@@ -37,7 +37,7 @@ class Loop {
         seed_(static_cast<uint64_t>(train_.seed)),
         state_(parts_.state),
         context_(parts_.model.options().context),
-        end_(planned_steps(train_, tokens_per_step())),
+        end_(planned_steps(parts_.settings)),
         stop_(train_.stop_after > 0 ? std::min(train_.stop_after, end_) : end_),
         peak_gflops_(measured_peak_gflops(parse_dtype(train_.dtype))),
         tokenizer_json_(parts_.data.tokenizer ? parts_.data.tokenizer->to_json() : ""),
@@ -56,8 +56,9 @@ class Loop {
   void save(bool must);
   void log_row();
   /// Tokens per second of this process.
-  [[nodiscard]] double rate() const { return static_cast<double>(steps_here_ * tokens_per_step()) / std::max(step_seconds_, 1e-9); }
-  [[nodiscard]] int64_t tokens_per_step() const { return train_.batch * train_.accumulate * context_; }
+  [[nodiscard]] double rate() const {
+    return static_cast<double>(steps_here_ * tokens_per_step(parts_.settings)) / std::max(step_seconds_, 1e-9);
+  }
   [[nodiscard]] double seconds() const { return seconds_before_ + seconds_since(start_); }
   [[nodiscard]] bool out_of_time() const { return train_.max_minutes > 0 && seconds() >= 60 * train_.max_minutes; }
   /// Each `every` steps, and at the end of the budget; 0: only there.
@@ -114,7 +115,7 @@ void Loop::one_step(BatchLoader& loader) {
   step_seconds_ += seconds_since(start);
   ++steps_here_;
   ++state_.step;
-  state_.tokens += tokens_per_step();
+  state_.tokens += tokens_per_step(parts_.settings);
 }
 
 /// What is done between two steps.
@@ -134,7 +135,7 @@ void Loop::look() {
 
 void Loop::log_row() {
   const double spent = std::max(step_seconds_ - logged_seconds_, 1e-9);
-  const double tokens_per_s = static_cast<double>((state_.step - logged_step_) * tokens_per_step()) / spent;
+  const double tokens_per_s = static_cast<double>((state_.step - logged_step_) * tokens_per_step(parts_.settings)) / spent;
   const double gflops = tokens_per_s * parts_.flop_per_token / 1e9;
   if (gflops > peak_gflops_)  // the first measurement was disturbed
     peak_gflops_ = std::max(gflops, measured_peak_gflops(parse_dtype(train_.dtype)));

@@ -228,8 +228,7 @@ RunSummary train(RunRequest request) {
     throw FileError(request.resume->checkpoint + "/state.json", "key 'settings.seed'", "need 0 or more");
   if (settings.train.seed < 0) settings.train.seed = static_cast<int64_t>(fresh_seed());
   const auto seed = static_cast<uint64_t>(settings.train.seed);
-  const int64_t tokens_per_step = settings.train.batch * settings.train.accumulate * settings.model.context;
-  check(settings.train, resuming ? request.resume->state.horizon : planned_steps(settings.train, tokens_per_step));
+  check(settings.train, resuming ? request.resume->state.horizon : planned_steps(settings));
   const ModelSummary summary = check_room(settings, request.folder);
 
   TrainState state;
@@ -237,7 +236,7 @@ RunSummary train(RunRequest request) {
     state = request.resume->state;
   } else {
     state.run = fmt::format("{:016x}", derive_seed(fresh_seed(), "run", fresh_seed()));
-    state.horizon = planned_steps(settings.train, tokens_per_step);
+    state.horizon = planned_steps(settings);
   }
   const DataFacts data_facts{data.train_sha256, data.val_sha256, data.tokenizer_sha256};
   const MachineFacts machine = machine_facts();

@@ -42,9 +42,17 @@ std::string toml_of(RunSettings settings) {
   return fields.to_toml();
 }
 
+int64_t tokens_per_step(const RunSettings& settings) {
+  return settings.train.batch * settings.train.accumulate * settings.model.context;
+}
+
+int64_t planned_steps(const RunSettings& settings) {
+  return planned_steps(settings.train, tokens_per_step(settings));
+}
+
 void fit_warmup(Fields& fields, RunSettings& settings) {
   int64_t& warmup = settings.train.schedule.warmup;
-  const int64_t steps = planned_steps(settings.train, settings.train.batch * settings.train.accumulate * settings.model.context);
+  const int64_t steps = planned_steps(settings);
   if (fields.at("warmup").origin <= Origin::preset && warmup > steps) warmup = steps / 10;
 }
 

@@ -24,6 +24,11 @@ void describe_seed(Fields& fields, RunSettings& settings);
 std::vector<TomlEntry> entries_of(RunSettings settings);
 std::string toml_of(RunSettings settings);
 
+/// Tokens that one step trains on.
+int64_t tokens_per_step(const RunSettings& settings);
+/// Steps of this run when no clock ends it.
+int64_t planned_steps(const RunSettings& settings);
+
 /// A warm-up that nobody gave (the default's or a preset's) and that is longer than the whole run becomes a tenth of it, so that a short
 /// try needs no second flag. One that was given stays, to be refused.
 void fit_warmup(Fields& fields, RunSettings& settings);
