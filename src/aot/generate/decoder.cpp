@@ -6,6 +6,7 @@
 #include <ATen/ops/empty.h>
 #include <c10/core/InferenceMode.h>
 
+#include "aot/core/text.h"
 #include "aot/generate/native_decoder.h"
 #include "aot/generate/packed_model.h"
 #include "aot/io/error.h"
@@ -62,17 +63,21 @@ DecoderOptions resolved(DecoderOptions options, const LanguageOptions& model) {
   return options;
 }
 
+constexpr std::pair<const char*, NumberFormat> kFormats[] = {
+    {"float32", NumberFormat::float32}, {"bfloat16", NumberFormat::bfloat16}, {"int8", NumberFormat::int8}};
+
 }  // namespace
 
 std::vector<std::string> number_format_names() {
-  return {"float32", "bfloat16", "int8"};
+  std::vector<std::string> names;
+  for (const auto& [name, format] : kFormats) names.emplace_back(name);
+  return names;
 }
 
 NumberFormat parse_number_format(std::string_view name) {
-  if (name == "float32") return NumberFormat::float32;
-  if (name == "bfloat16") return NumberFormat::bfloat16;
-  if (name == "int8") return NumberFormat::int8;
-  throw UsageError(str("no number format ", name), "float32, bfloat16 or int8");
+  for (const auto& [known, format] : kFormats)
+    if (name == known) return format;
+  throw UsageError(str("no number format ", name), joined(number_format_names()));
 }
 
 Decoder::Decoder(const LanguageModel& model, const DecoderOptions& options)

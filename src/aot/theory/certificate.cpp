@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "aot/io/error.h"
 #include "aot/theory/bases.h"
@@ -18,12 +19,6 @@ constexpr double kOrthonormal = 1e-12;
 
 bool all_equal(const std::vector<int64_t>& numbers) {
   return std::all_of(numbers.begin(), numbers.end(), [&](int64_t n) { return n == numbers.front(); });
-}
-
-std::string joined(const std::vector<int64_t>& numbers) {
-  std::string out;
-  for (const int64_t n : numbers) out += (out.empty() ? "" : ",") + std::to_string(n);
-  return out;
 }
 
 std::vector<Hypothesis> hypotheses_of(const DenoiseOptions& o, const TokenSample& sample, const Certificate& c) {
@@ -44,8 +39,8 @@ std::vector<Hypothesis> hypotheses_of(const DenoiseOptions& o, const TokenSample
       {"bases orthonormal, also between subspaces", c.orthonormality <= kOrthonormal && c.incoherence <= kOrthonormal,
        fmt::format("largest error {:.2g} within, largest cosine {:.2g} between", c.orthonormality, c.incoherence)},
       {"the operator has the tokens' own bases", own_bases, ""},
-      {"equal dimensions", all_equal(sample.truth.dims), joined(sample.truth.dims)},
-      {"equal clusters", all_equal(sample.cluster_sizes), joined(sample.cluster_sizes)},
+      {"equal dimensions", all_equal(sample.truth.dims), fmt::format("{}", fmt::join(sample.truth.dims, ","))},
+      {"equal clusters", all_equal(sample.cluster_sizes), fmt::format("{}", fmt::join(sample.cluster_sizes, ","))},
       {"tokens of Definition 1", t.between == 0 && t.tails == 0 && t.ambient == 0,
        fmt::format("between {:g}, tails {:g}, ambient {:g}", t.between, t.tails, t.ambient)},
   };
