@@ -17,9 +17,8 @@ uint8_t pixel_of(double value) {
   return static_cast<uint8_t>(std::lround(std::clamp(value, 0.0, 255.0)));
 }
 
-/// ITU-R 601's brightness of a pixel, rounded.
-uint8_t brightness_of(const uint8_t* pixel, int64_t channels) {
-  return channels == 1 ? pixel[0] : static_cast<uint8_t>((299 * pixel[0] + 587 * pixel[1] + 114 * pixel[2] + 500) / 1000);
+uint8_t brightness_at(const uint8_t* pixel, int64_t channels) {
+  return channels == 1 ? pixel[0] : brightness_of(pixel[0], pixel[1], pixel[2]);
 }
 
 template <class Function>
@@ -74,7 +73,7 @@ void blur(const Image& image, Image& into) {
 void saturate(double factor, Image& image) {
   if (image.channels == 1) return;
   for (size_t i = 0; i < image.pixels.size(); i += 3) {
-    const double grey = brightness_of(&image.pixels[i], 3);
+    const double grey = brightness_at(&image.pixels[i], 3);
     for (size_t c = 0; c < 3; ++c) image.pixels[i + c] = pixel_of(grey + factor * (image.pixels[i + c] - grey));
   }
 }
@@ -82,7 +81,7 @@ void saturate(double factor, Image& image) {
 double mean_brightness(const Image& image) {
   int64_t sum = 0;
   for (size_t i = 0; i < image.pixels.size(); i += static_cast<size_t>(image.channels))
-    sum += brightness_of(&image.pixels[i], image.channels);
+    sum += brightness_at(&image.pixels[i], image.channels);
   return static_cast<double>(sum) / static_cast<double>(image.height * image.width);
 }
 

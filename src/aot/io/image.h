@@ -21,6 +21,11 @@ struct Image {
   }
 };
 
+/// Brightness of a colour by ITU-R 601, rounded: how colours become grey.
+inline uint8_t brightness_of(int red, int green, int blue) {
+  return static_cast<uint8_t>((299 * red + 587 * green + 114 * blue + 500) / 1000);
+}
+
 /// No image from outside may be larger than this on a side, or hold more pixels.
 constexpr int64_t kMaxImageSide = 16'384;
 constexpr int64_t kMaxImagePixels = 64'000'000;

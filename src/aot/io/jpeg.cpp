@@ -129,7 +129,7 @@ class JpegDecoder {
       if (channels == 3)
         std::copy(rgb.begin(), rgb.end(), into + 3 * x);
       else
-        into[x] = static_cast<uint8_t>((299 * rgb[0] + 587 * rgb[1] + 114 * rgb[2] + 500) / 1000);
+        into[x] = brightness_of(rgb[0], rgb[1], rgb[2]);
     }
   }
 

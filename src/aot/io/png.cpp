@@ -124,7 +124,7 @@ class PngDecoder {
         into.pixels[3 * i + 1] = colour.green;
         into.pixels[3 * i + 2] = colour.blue;
       } else {
-        into.pixels[i] = static_cast<uint8_t>((299 * colour.red + 587 * colour.green + 114 * colour.blue + 500) / 1000);
+        into.pixels[i] = brightness_of(colour.red, colour.green, colour.blue);
       }
     }
   }
