@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/ops/rotary.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <ATen/ops/empty.h>
@@ -43,33 +44,36 @@ struct Rotate : torch::autograd::Function<Rotate> {
 
 RotaryTable::RotaryTable(int64_t tokens, int64_t head_dim) {
   TORCH_CHECK_VALUE(head_dim % 2 == 0, "rotary: head_dim must be even, got ", head_dim);
-  const auto width = static_cast<double>(head_dim);
-  fill(tokens, head_dim / 2,
-       [width](int64_t t, int64_t i) { return static_cast<double>(t) * std::pow(kRotaryBase, -2.0 * static_cast<double>(i) / width); });
+  std::vector<double> frequencies;
+  for (int64_t i = 0; i < head_dim / 2; ++i)
+    frequencies.push_back(std::pow(kRotaryBase, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim)));
+  fill(tokens, frequencies, [](int64_t t, int64_t) { return t; });
 }
 
 RotaryTable::RotaryTable(const TokenGrid& grid, int64_t head_dim) {
   TORCH_CHECK_VALUE(head_dim % 4 == 0, "rotary: head_dim must be a multiple of 4 in pictures, got ", head_dim);
   const int64_t quarter = head_dim / 4;
-  fill(grid.tokens(), 2 * quarter, [&](int64_t t, int64_t i) {
-    const int64_t place = t - grid.leading;
-    if (place < 0) return 0.0;
-    const int64_t position = i < quarter ? place / grid.width : place % grid.width;
-    const double exponent = -static_cast<double>(i % quarter) / static_cast<double>(quarter);
-    return static_cast<double>(position) * std::pow(kPictureRotaryBase, exponent);
+  std::vector<double> frequencies;
+  for (int64_t i = 0; i < 2 * quarter; ++i)
+    frequencies.push_back(std::pow(kPictureRotaryBase, -static_cast<double>(i % quarter) / static_cast<double>(quarter)));
+  fill(grid.tokens(), frequencies, [&](int64_t t, int64_t i) {
+    const int64_t place = std::max<int64_t>(0, t - grid.leading);
+    return i < quarter ? place / grid.width : place % grid.width;
   });
 }
 
-template <class Angle>
-void RotaryTable::fill(int64_t tokens, int64_t half, const Angle& angle) {
+template <class Position>
+void RotaryTable::fill(int64_t tokens, const std::vector<double>& frequencies, const Position& position) {
+  const auto half = static_cast<int64_t>(frequencies.size());
   cos_ = at::empty({tokens, half}, at::kDouble);
   sin_ = at::empty({tokens, half}, at::kDouble);
   auto* cos = cos_.mutable_data_ptr<double>();
   auto* sin = sin_.mutable_data_ptr<double>();
   for (int64_t t = 0; t < tokens; ++t) {
     for (int64_t i = 0; i < half; ++i) {
-      cos[t * half + i] = std::cos(angle(t, i));
-      sin[t * half + i] = std::sin(angle(t, i));
+      const double angle = static_cast<double>(position(t, i)) * frequencies[static_cast<size_t>(i)];
+      cos[t * half + i] = std::cos(angle);
+      sin[t * half + i] = std::sin(angle);
     }
   }
   cos_float_ = cos_.to(at::kFloat);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -35,9 +36,9 @@ class RotaryTable {
   [[nodiscard]] at::Tensor sin(int64_t first, int64_t count, at::ScalarType dtype) const;
 
  private:
-  /// angle(t, i): of pair i at token t.
-  template <class Angle>
-  void fill(int64_t tokens, int64_t half, const Angle& angle);
+  /// Pair i at token t is turned by position(t, i) times its frequency.
+  template <class Position>
+  void fill(int64_t tokens, const std::vector<double>& frequencies, const Position& position);
 
   at::Tensor cos_, sin_, cos_float_, sin_float_;
 };
