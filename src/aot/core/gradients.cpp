@@ -19,19 +19,15 @@ GradientsInPlace::~GradientsInPlace() {
   in_place = before_;
 }
 
-bool gradients_in_place() {
-  return in_place != 0;
-}
-
 bool adds_gradient_in_place(const at::Tensor& weight) {
-  if (!gradients_in_place() || !weight.is_leaf() || !weight.requires_grad()) return false;
+  if (in_place == 0 || !weight.is_leaf() || !weight.requires_grad()) return false;
   const at::Tensor& gradient = weight.grad();
   return gradient.defined() && gradient.is_contiguous() && gradient.scalar_type() == weight.scalar_type() &&
          torch::autograd::impl::hooks(weight).empty();
 }
 
 double loss_gradient_in_place() {
-  return gradients_in_place() ? in_place : 1;
+  return in_place;
 }
 
 }  // namespace aot

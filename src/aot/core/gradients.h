@@ -24,10 +24,7 @@ class GradientsInPlace {
 /// gradient of its own type and no hook that wants to see gradients.
 bool adds_gradient_in_place(const at::Tensor& weight);
 
-/// Whether a GradientsInPlace is in force.
-bool gradients_in_place();
-
-/// What backward will be started with: that of the GradientsInPlace in force, else 1.
+/// What backward will be started with, by the GradientsInPlace in force; 0: there is none.
 double loss_gradient_in_place();
 
 }  // namespace aot

@@ -28,7 +28,7 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
     if (input.generator) again->input.generator = input.generator->clone();
     const at::DeviceType device = z.device().type();
     if (at::autocast::is_autocast_enabled(device)) again->autocast = at::autocast::get_autocast_dtype(device);
-    again->in_place = gradients_in_place() ? loss_gradient_in_place() : 0;
+    again->in_place = loss_gradient_in_place();
     context->saved_data["again"] = c10::IValue::make_capsule(again);
     context->save_for_backward({z});
     return block.forward(z, input);
