@@ -21,10 +21,6 @@ namespace {
 constexpr int64_t kTokensPerBatch = 4096;
 constexpr int64_t kWeightsPerBatch = 4 << 20;  // attention weights of one layer and batch, in numbers
 
-at::Tensor unit_rows(const at::Tensor& rows) {
-  return rows / rows.norm(2, {1}, true).clamp_min(1e-300);
-}
-
 /// Distinct layers other than `layer`, all of them when there are no more than `count`.
 std::vector<int64_t> other_layers(int64_t layer, int64_t layers, int64_t count, uint64_t seed) {
   std::vector<int64_t> out;
@@ -71,12 +67,13 @@ class LayerSums {
   [[nodiscard]] ProbedLayer record(const at::Tensor& gram, const at::Tensor& gram_after, int64_t tokens) const {
     const Subspaces& subspaces = snr_.subspaces();
     const auto before = snr_.before(), after = snr_.after();
+    const std::vector<int64_t> held = snr_.tokens();
     const std::vector<double> mass = attention_.own_mass(), entropy = attention_.entropy();
     ProbedLayer out{.before = pooled(before), .after = pooled(after), .random = baseline(random_), .shuffled = baseline(shuffled_)};
     for (int64_t k = 0; k < subspaces.count(); ++k) {
       const auto i = static_cast<size_t>(k);
       const double rank = effective_rank(at::linalg_eigvalsh(head_gram_[k]).clamp_min(0));
-      out.heads.push_back({snr_.tokens()[i], before[i], after[i], rank, mass[i], entropy[i]});
+      out.heads.push_back({held[i], before[i], after[i], rank, mass[i], entropy[i]});
       out.own_mass += mass[i] / static_cast<double>(subspaces.count());
       out.entropy += entropy[i] / static_cast<double>(subspaces.count());
       const int64_t dim = subspaces.dims[i];

@@ -117,8 +117,12 @@ double cosine(const at::Tensor& a, const at::Tensor& b) {
   return sizes > 0 ? (a * b).sum().item<double>() / sizes : 0;
 }
 
+at::Tensor unit_rows(const at::Tensor& rows) {
+  return rows / rows.norm(2, {1}, true).clamp_min(1e-300);
+}
+
 at::Tensor across(const at::Tensor& rows, const at::Tensor& directions) {
-  const at::Tensor unit = directions / directions.norm(2, {1}, true).clamp_min(1e-300);
+  const at::Tensor unit = unit_rows(directions);
   return rows - unit * (rows * unit).sum(1, true);
 }
 

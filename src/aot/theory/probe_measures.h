@@ -55,6 +55,9 @@ at::Tensor coding_rate_gradient(const at::Tensor& z, const Subspaces& subspaces,
 /// Cosine between two sets of rows as one vector each; 0 when one is zero.
 double cosine(const at::Tensor& a, const at::Tensor& b);
 
+/// Each row at length 1; a row of zeros stays one.
+at::Tensor unit_rows(const at::Tensor& rows);
+
 /// Each row of `rows` without its part along the same row of `directions`: how it turns tokens, apart from growing or shrinking them.
 at::Tensor across(const at::Tensor& rows, const at::Tensor& directions);
 

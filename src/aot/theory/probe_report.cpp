@@ -23,15 +23,19 @@ double mean_of(const std::vector<double>& values) {
   return values.empty() ? std::numeric_limits<double>::quiet_NaN() : sum / static_cast<double>(values.size());
 }
 
+double growth_of(const ProbedLayer& layer) {
+  return layer.after.snr() - layer.before.snr();
+}
+
 struct Quantity {
-  const char* key;
+  std::string_view key;
   double (*of)(const ProbedLayer&);
 };
 
 constexpr std::array kQuantities = {
     Quantity{"snr", [](const ProbedLayer& l) { return l.before.snr(); }},
     Quantity{"snr_after", [](const ProbedLayer& l) { return l.after.snr(); }},
-    Quantity{"growth", [](const ProbedLayer& l) { return l.after.snr() - l.before.snr(); }},
+    Quantity{"growth", growth_of},
     Quantity{"snr_random", [](const ProbedLayer& l) { return mean_of(l.random.snr); }},
     Quantity{"growth_random", [](const ProbedLayer& l) { return mean_of(l.random.growth); }},
     Quantity{"snr_shuffled", [](const ProbedLayer& l) { return mean_of(l.shuffled.snr); }},
@@ -53,6 +57,10 @@ constexpr std::array kQuantities = {
     Quantity{"median_angle_degrees", [](const ProbedLayer& l) { return l.overlap.median_angle; }},
 };
 
+const Quantity& quantity_of(std::string_view key) {
+  return *std::find_if(kQuantities.begin(), kQuantities.end(), [&](const Quantity& quantity) { return quantity.key == key; });
+}
+
 Json number(double value) {
   return std::isfinite(value) ? Json(value) : Json(nullptr);
 }
@@ -67,22 +75,23 @@ std::string interval_text(const Interval& interval) {
                                       : fmt::format("{:.3f}", interval.mean);
 }
 
-double growth_of(const ProbedLayer& layer) {
-  return layer.after.snr() - layer.before.snr();
-}
-
-GrowthLaws laws_of(const ModelProbe& probe) {
-  std::vector<double> before, growth;
-  for (const ProbedLayer& layer : probe.layers) {
-    before.push_back(layer.before.snr());
-    growth.push_back(growth_of(layer));
+/// The laws of growth of each run of a stage.
+std::vector<GrowthLaws> laws_of(const std::vector<const ProbedStage*>& runs) {
+  std::vector<GrowthLaws> out;
+  for (const ProbedStage* run : runs) {
+    std::vector<double> before, growth;
+    for (const ProbedLayer& layer : run->probe.layers) {
+      before.push_back(layer.before.snr());
+      growth.push_back(growth_of(layer));
+    }
+    out.push_back(fit_growth(before, growth));
   }
-  return fit_growth(before, growth);
+  return out;
 }
 
-Interval over_laws(const std::vector<const ProbedStage*>& runs, const std::function<double(const GrowthLaws&)>& of) {
+Interval over_laws(const std::vector<GrowthLaws>& laws, const std::function<double(const GrowthLaws&)>& of) {
   std::vector<double> values;
-  for (const ProbedStage* run : runs) values.push_back(of(laws_of(run->probe)));
+  for (const GrowthLaws& each : laws) values.push_back(of(each));
   return interval_of(values);
 }
 
@@ -93,17 +102,14 @@ double explained(const GrowthLaws& laws) {
 
 /// The fitted b of every run in units of the mean square of the SNR: 1e4, the largest that is tried, is a constant ratio, and 1e-4 a
 /// constant step.
-std::string shape_text(const std::vector<const ProbedStage*>& runs) {
+std::string shape_text(const std::vector<GrowthLaws>& laws) {
   std::string out;
-  for (const ProbedStage* run : runs) {
-    const GrowthLaws laws = laws_of(run->probe);
-    out += fmt::format("{}{:.2g}", out.empty() ? "" : ", ", laws.prenorm.b / laws.mean_square);
-  }
+  for (const GrowthLaws& each : laws) out += fmt::format("{}{:.2g}", out.empty() ? "" : ", ", each.prenorm.b / each.mean_square);
   return out;
 }
 
-Json laws_json(const std::vector<const ProbedStage*>& runs) {
-  const auto value = [&](auto of) { return interval_json(over_laws(runs, of)); };
+Json laws_json(const std::vector<GrowthLaws>& laws) {
+  const auto value = [&](auto of) { return interval_json(over_laws(laws, of)); };
   return {{"growth_rms", value([](const GrowthLaws& l) { return l.size; })},
           {"constant", {{"step", value([](const GrowthLaws& l) { return l.constant.a; })}, {"rms", value([](const GrowthLaws& l) {
                                                                                               return l.constant.rms;
@@ -130,7 +136,7 @@ Json stage_json(const std::string& name, const std::vector<const ProbedStage*>& 
     for (const Quantity& quantity : kQuantities) row[quantity.key] = interval_json(over_runs(runs, l, quantity.of));
     layers.push_back(std::move(row));
   }
-  return {{"stage", name}, {"models", models}, {"steps", steps}, {"laws", laws_json(runs)}, {"layers", layers}};
+  return {{"stage", name}, {"models", models}, {"steps", steps}, {"laws", laws_json(laws_of(runs))}, {"layers", layers}};
 }
 
 Json model_json(const ProbedStage& stage) {
@@ -171,10 +177,18 @@ std::string stage_table(const std::string& name, const std::vector<const ProbedS
       fmt::format("\n{}, {} {}\n\n", stage_title(name, runs), runs.size(), runs.size() == 1 ? "run" : "runs") +
       "| layer | SNR before | random bases | other layers' bases | growth by the layer | random | others' | own mass | cosine across | "
       "random |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
-  const std::array<size_t, 9> shown = {0, 3, 5, 2, 4, 6, 16, 14, 15};
+  constexpr std::array kShown = {"snr",
+                                 "snr_random",
+                                 "snr_shuffled",
+                                 "growth",
+                                 "growth_random",
+                                 "growth_shuffled",
+                                 "own_mass",
+                                 "gradient_cosine_across",
+                                 "gradient_cosine_across_random"};
   for (size_t l = 0; l < runs.front()->probe.layers.size(); ++l) {
     out += fmt::format("| {} |", l + 1);
-    for (const size_t i : shown) out += " " + interval_text(over_runs(runs, l, kQuantities[i].of)) + " |";
+    for (const char* key : kShown) out += " " + interval_text(over_runs(runs, l, quantity_of(key).of)) + " |";
     out += "\n";
   }
   return out;
@@ -261,11 +275,12 @@ std::string probe_markdown(const ProbeResult& result) {
     for (const auto& stage : group.stages) {
       const std::vector<const ProbedStage*>& runs = stage.second;
       out += stage_table(stage.first, runs);
-      const auto text = [&](auto of) { return interval_text(over_laws(runs, of)); };
+      const std::vector<GrowthLaws> fitted = laws_of(runs);
+      const auto text = [&](auto of) { return interval_text(over_laws(fitted, of)); };
       laws += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} |\n", group.name, stage_title(stage.first, runs),
                           text([](const GrowthLaws& l) { return l.size; }), text([](const GrowthLaws& l) { return l.constant.rms; }),
                           text([](const GrowthLaws& l) { return l.ratio.rms; }), text([](const GrowthLaws& l) { return l.prenorm.rms; }),
-                          shape_text(runs), text(explained));
+                          shape_text(fitted), text(explained));
     }
   }
   return out + laws;
