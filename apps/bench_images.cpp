@@ -2,7 +2,6 @@
 // aot bench images: how many images a second the loader makes, beside what libjpeg-turbo alone decodes.
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstdio>  // jpeglib.h needs it
 #include <cstdlib>
 #include <filesystem>
@@ -12,6 +11,7 @@
 #include <jpeglib.h>
 
 #include "aot/core/atomic.h"
+#include "aot/core/clock.h"
 #include "aot/core/random.h"
 #include "aot/data/image_loader.h"
 #include "aot/data/image_make.h"
@@ -93,12 +93,6 @@ class DrawnFiles final : public ImageSource {
   size_t at_ = 0;
 };
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 /// Images a second that threads decode, each into memory of its own, and do nothing else with.
 double decode_rate(const std::vector<std::string>& files, int64_t threads, double seconds) {
   std::atomic<int64_t> images = 0;
@@ -122,11 +116,6 @@ double loader_rate(const ImageSplit& split, const ImageLoaderOptions& options, d
   const Clock::time_point start = Clock::now();
   while (seconds_since(start) < seconds) images += loader.next().count;
   return static_cast<double>(images) / seconds_since(start);
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 void run(const ImagesFlags& flags, const GeneralOptions& general) {

@@ -11,6 +11,9 @@
 
 namespace aot {
 
+/// Of at least one number.
+double median(std::vector<double> values);
+
 /// Median, best, and the width of the middle half as a share of the median.
 struct Times {
   double median_ms = 0, min_ms = 0, spread = 0;

@@ -7,6 +7,8 @@
 #include <memory>
 #include <vector>
 
+#include "aot/core/log.h"
+#include "aot/core/random.h"
 #include "aot/core/text.h"
 #include "aot/io/error.h"
 #include "aot/io/toml.h"
@@ -103,6 +105,13 @@ void resolve(Fields& fields, const std::string& config_path) {
   if (!config_path.empty()) fields.set_from(read_toml(config_path), Origin::file, config_path);
   fields.set_from_environment();
   fields.set_from_flags();
+}
+
+uint64_t first_seed(const GeneralOptions& general) {
+  if (general.seed >= 0) return static_cast<uint64_t>(general.seed);
+  const uint64_t seed = fresh_seed();
+  log_info(str("seed ", seed));
+  return seed;
 }
 
 void print(std::string_view text) {

@@ -32,6 +32,9 @@ struct Subcommand {
 /// Parses `config_path` (when not empty), environment and flags into `fields`, in that order of strength. Call first in a callback.
 void resolve(Fields& fields, const std::string& config_path = "");
 
+/// --seed, or a fresh one, which is told.
+uint64_t first_seed(const GeneralOptions& general);
+
 /// Writes a result to stdout at once. Throws Error (exit 4) when that fails, e.g. on a full disk.
 void print(std::string_view text);
 

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include "aot/core/log.h"
-#include "aot/core/random.h"
 #include "aot/core/signals.h"
 #include "aot/data/contact_sheet.h"
 #include "aot/data/image_dataset.h"
@@ -64,11 +63,7 @@ struct MakeState {
 void run_make(const MakeState& state, const GeneralOptions& general) {
   check_pack_options(state.pack);
   catch_stop_signals();
-  uint64_t seed = static_cast<uint64_t>(general.seed);
-  if (general.seed < 0) {
-    seed = fresh_seed();
-    log_info(str("seed ", seed));
-  }
+  const uint64_t seed = first_seed(general);
   const bool digits = state.kind == "digits";
   const int64_t size = state.size > 0 ? state.size : digits ? kDigitSide : kShapeSide;
   print_packed(pack_images(digits ? drawn_digits(state.count, size, seed) : drawn_shapes(state.count, size, seed),

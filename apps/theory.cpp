@@ -220,13 +220,6 @@ void add_sweep(Subcommand& command) {
 
 }  // namespace
 
-uint64_t first_seed(const GeneralOptions& general) {
-  if (general.seed >= 0) return static_cast<uint64_t>(general.seed);
-  const uint64_t seed = fresh_seed();
-  log_info(str("seed ", seed));
-  return seed;
-}
-
 void add_theory(Subcommand& command) {
   command.app.require_subcommand(1);
   set_examples(command.app,

@@ -6,9 +6,6 @@
 
 namespace aot {
 
-/// --seed, or a fresh one, which is told.
-uint64_t first_seed(const GeneralOptions& general);
-
 void add_probe(Subcommand& command);
 
 }  // namespace aot

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace at {
 struct Generator;
@@ -27,6 +29,12 @@ class Random {
  private:
   uint64_t state_;
 };
+
+/// Puts `items` into a random order.   [Fisher and Yates]
+template <class T>
+void shuffle(std::vector<T>& items, Random& random) {
+  for (size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[random.below(i)]);
+}
 
 /// A seed from the operating system, for runs that give none. The caller prints it.
 uint64_t fresh_seed();

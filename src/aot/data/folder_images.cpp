@@ -80,7 +80,7 @@ std::vector<Entry> list_images(const std::string& folder, const std::vector<std:
   }
   if (files.empty()) throw FileError(folder, "", "has no images");
   Random random(derive_seed(0, "order of a folder"));
-  for (size_t i = files.size(); i > 1; --i) std::swap(files[i - 1], files[random.below(i)]);
+  shuffle(files, random);
   return files;
 }
 

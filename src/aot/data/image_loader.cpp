@@ -2,11 +2,11 @@
 #include "aot/data/image_loader.h"
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 #include <numeric>
 #include <utility>
 
+#include "aot/core/clock.h"
 #include "aot/core/clones.h"
 #include "aot/core/random.h"
 #include "aot/core/signals.h"
@@ -48,7 +48,7 @@ std::vector<int32_t> order_of_epoch(uint64_t seed, int64_t epoch, int64_t size) 
   std::vector<int32_t> order(static_cast<size_t>(size));
   std::iota(order.begin(), order.end(), 0);
   Random random(derive_seed(seed, "order of an epoch", static_cast<uint64_t>(epoch)));
-  for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+  shuffle(order, random);
   return order;
 }
 
@@ -87,14 +87,13 @@ int64_t ImageLoader::rows_of(int64_t batch) const {
 }
 
 ImageBatch ImageLoader::next() {
-  using Clock = std::chrono::steady_clock;
   std::unique_lock<std::mutex> lock(mutex_);
   const int64_t batch = taken_;
   Buffer& buffer = buffers_[batch % kBuffers];
   if (buffer.missing > 0) {
     const Clock::time_point start = Clock::now();
     changed_.wait(lock, [&buffer] { return buffer.missing == 0; });
-    waited_seconds_ += std::chrono::duration<double>(Clock::now() - start).count();
+    waited_seconds_ += seconds_since(start);
   }
   if (buffer.error != nullptr) std::rethrow_exception(buffer.error);
   ++taken_;
