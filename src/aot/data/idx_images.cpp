@@ -14,10 +14,7 @@ class IdxImages final : public ImageSource {
       throw FileError(images, "",
                       str("images need 3 dimensions, or 4 with 3 channels last (found ", shape.size(), ")",
                           shape.size() == 1 ? ": are these the labels?" : ""));
-    if (shape[1] > kMaxImageSide || shape[2] > kMaxImageSide || shape[1] * shape[2] > kMaxImagePixels)
-      throw FileError(
-          images, "",
-          str("images of ", shape[1], " x ", shape[2], " are larger than ", kMaxImageSide, " on a side or ", kMaxImagePixels, " pixels"));
+    check_image_size({shape[1], shape[2]}, images);
     if (labels_.shape().size() != 1) throw FileError(labels, "", str("labels need 1 dimension (found ", labels_.shape().size(), ")"));
     if (images_.count() != labels_.count()) throw FileError(labels, "", str(images_.count(), " images, ", labels_.count(), " labels"));
   }

@@ -12,8 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kMaxMetaBytes = 16u << 20;
-
 void check_size(const InputFile& file, int64_t images, uint64_t image_bytes) {
   const uint64_t found = file.size() / image_bytes;
   if (found != static_cast<uint64_t>(images) || file.size() % image_bytes != 0)
@@ -115,7 +113,7 @@ bool holds_images(const std::string& path) {
   const std::string meta = path + "/meta.json";
   std::error_code ignored;
   if (!fs::is_directory(path, ignored) || !fs::exists(meta, ignored)) return false;
-  const Json json = parse_json(read_file(meta, kMaxMetaBytes), meta);
+  const Json json = parse_json(read_file(meta, kMaxImageMetaBytes), meta);
   return json.is_object() && json.contains("kind") && json["kind"] == "images";
 }
 

@@ -21,7 +21,6 @@ class ImageSplit {
  public:
   /// Throws FileError: `meta.json says 1000 images, file has 900`, `record 5: label 10`.
   ImageSplit(const std::string& folder, const std::string& name, const ImageMeta& meta, const ImageSplitMeta& split);
-
   ~ImageSplit();
 
   [[nodiscard]] int64_t size() const { return static_cast<int64_t>(labels_.size()); }
@@ -44,10 +43,9 @@ class ImageSplit {
 
  private:
   void check_index(int64_t index) const;
-
-  InputFile pixels_, labels_file_;
   void read_sizes(const std::string& path, const ImageSplitMeta& split);
 
+  InputFile pixels_, labels_file_;
   std::optional<InputFile> masks_, sizes_file_;
   int64_t height_, width_, channels_;
   std::string pixels_sha256_, labels_sha256_, masks_sha256_, sizes_sha256_;

@@ -12,7 +12,6 @@ namespace aot {
 namespace {
 
 constexpr int64_t kFormat = 1;
-constexpr uint64_t kMaxBytes = 16u << 20;
 constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
 
 ImageSplitMeta split_of(const Json& object, const std::string& path) {
@@ -79,8 +78,7 @@ std::vector<double> numbers_of(const Json& object, const std::string& key, const
 
 ImageMeta parse_image_meta(std::string_view text, const std::string& path) {
   const Json json = parse_json(text, path);
-  const int64_t format = json_integer(json, "format", path, 1, kMost);
-  if (format > kFormat) throw FileError(path, "key 'format'", str("newer than this program (found ", format, ", need ", kFormat, ")"));
+  json_format(json, kFormat, path);
   if (!json.contains("kind") || json["kind"] != "images")
     throw FileError(path, "key 'kind'", "need 'images': these are no prepared images");
   ImageMeta meta;
@@ -101,7 +99,7 @@ ImageMeta parse_image_meta(std::string_view text, const std::string& path) {
 }
 
 ImageMeta read_image_meta(const std::string& path) {
-  return parse_image_meta(read_file(path, kMaxBytes), path);
+  return parse_image_meta(read_file(path, kMaxImageMetaBytes), path);
 }
 
 std::string image_meta_text(const ImageMeta& meta) {

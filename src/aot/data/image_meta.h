@@ -42,6 +42,9 @@ constexpr size_t kMaxReasons = 1000;
 /// Labels are kept as 16 bits.
 constexpr int64_t kMaxClasses = 65'536;
 
+/// Of the file.
+constexpr uint64_t kMaxImageMetaBytes = 16u << 20;
+
 /// Throws FileError naming the key.
 ImageMeta parse_image_meta(std::string_view text, const std::string& path);
 ImageMeta read_image_meta(const std::string& path);

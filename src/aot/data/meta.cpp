@@ -31,8 +31,7 @@ std::string dtype_text(int bytes_per_token) {
 
 DatasetMeta parse_dataset_meta(std::string_view text, const std::string& path) {
   const Json json = parse_json(text, path);
-  const int64_t format = json_integer(json, "format", path, 1, kMost);
-  if (format > kFormat) throw FileError(path, "key 'format'", str("newer than this program (found ", format, ", need ", kFormat, ")"));
+  json_format(json, kFormat, path);
   DatasetMeta meta;
   meta.tokenizer = json_text(json, "tokenizer", path);
   meta.tokenizer_sha256 = json_digest(json, "tokenizer_sha256", path);

@@ -122,6 +122,12 @@ const Json& json_member(const Json& object, const std::string& key, const std::s
   return *member;
 }
 
+int64_t json_format(const Json& object, int64_t newest, const std::string& path) {
+  const int64_t format = json_integer(object, "format", path, 1, INT64_MAX);
+  if (format > newest) throw FileError(path, "key 'format'", str("newer than this program (found ", format, ", need ", newest, ")"));
+  return format;
+}
+
 int64_t json_integer(const Json& object, const std::string& key, const std::string& path, int64_t smallest, int64_t largest) {
   const Json& member = json_member(object, key, path);
   if (!member.is_number_integer()) throw FileError(path, str("key '", key, "'"), str("need an integer ", found(member)));

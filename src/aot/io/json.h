@@ -28,6 +28,8 @@ std::string dump_json(const Json& json, int indent = -1);
 
 /// Typed members of an object: throw FileError naming `key 'KEY'`, what was found and what is needed.
 const Json& json_member(const Json& object, const std::string& key, const std::string& path);
+/// Key `format`, a number from 1; throws FileError `newer than this program` above `newest`.
+int64_t json_format(const Json& object, int64_t newest, const std::string& path);
 int64_t json_integer(const Json& object, const std::string& key, const std::string& path, int64_t smallest, int64_t largest);
 double json_number(const Json& object, const std::string& key, const std::string& path);
 std::string json_text(const Json& object, const std::string& key, const std::string& path);

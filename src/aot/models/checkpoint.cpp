@@ -94,8 +94,7 @@ Options read_options(const std::string& checkpoint) {
   Options options;
   if (const std::string task = task_in(config, path); task != task_of(options))
     throw FileError(path, "", "holds a model for " + task + ", need one for " + task_of(options));
-  if (const int64_t format = json_integer(config, "format", path, 1, INT64_MAX); format > kConfigFormat)
-    throw FileError(path, "key 'format'", str("format ", format, " is newer than ", kConfigFormat, ", the newest this program reads"));
+  json_format(config, kConfigFormat, path);
 
   Fields fields;
   describe(fields, options);

@@ -115,9 +115,7 @@ TrainState read_state(const std::string& checkpoint) {
     return member;
   };
   const auto count = [&path](const Json& object, const char* key) { return json_integer(object, key, path, 0, INT64_MAX); };
-  const int64_t format = json_integer(json, "format", path, 1, INT64_MAX);
-  if (format > kStateFormat)
-    throw FileError(path, "key 'format'", str("format ", format, " is newer than ", kStateFormat, ", the newest this program reads"));
+  const int64_t format = json_format(json, kStateFormat, path);
 
   TrainState state;
   state.run = json_text(json, "run", path);
