@@ -55,10 +55,12 @@ double best_gflops(double flop, const std::function<void()>& work) {
   return flop / seconds / 1e9;
 }
 
+constexpr int64_t kTuneRows = 2048, kTuneWidth = 1024;  // of the products
+
 /// GFLOP/s of our products and our attention on each CPU path: what AOT_CPU_PATH chooses between.
 Json tuned() {
   const c10::InferenceMode guard;
-  const int64_t rows = 2048, width = 1024, heads = 8, tokens = 1024, head_dim = 64;
+  const int64_t rows = kTuneRows, width = kTuneWidth, heads = 8, tokens = 1024, head_dim = 64;
   const CpuPath before = cpu_path();
   const at::Tensor x = at::randn({rows, width}), w = at::randn({width, width}), out = at::empty({rows, width});
   const at::Tensor x_half = x.to(at::kBFloat16), w_half = w.to(at::kBFloat16), out_half = out.to(at::kBFloat16);
@@ -88,7 +90,7 @@ std::pair<std::string, double> fastest(const Json& rates, const char* what) {
 std::string tuning_for_people(const Json& rates) {
   constexpr double kNoise = 0.1;
   std::string out = fmt::format("\n{:<18} {:>10} {:>10} {:>10}   GFLOP/s: products of {} x {} x {}, causal attention\n", "path", "float32",
-                                "bfloat16", "attention", 2048, 1024, 1024);
+                                "bfloat16", "attention", kTuneRows, kTuneWidth, kTuneWidth);
   for (const Json& row : rates)
     out += fmt::format("{:<18} {:>10.0f} {:>10.0f} {:>10.0f}\n", row["path"].get<std::string>(), row["float32_gflops"].get<double>(),
                        row["bfloat16_gflops"].get<double>(), row["attention_gflops"].get<double>());

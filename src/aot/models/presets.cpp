@@ -4,6 +4,15 @@
 #include "aot/io/error.h"
 
 namespace aot {
+namespace {
+
+std::string task_in(const std::vector<TomlEntry>& entries) {
+  for (const TomlEntry& entry : entries)
+    if (entry.key == "task") return std::get<std::string>(entry.value);
+  return "language";
+}
+
+}  // namespace
 
 std::vector<TomlEntry> preset_entries(std::string_view name) {
   std::vector<std::string> known;
@@ -19,15 +28,14 @@ std::vector<TomlEntry> preset_entries(std::string_view name) {
 }
 
 std::string preset_task(std::string_view name) {
-  for (const TomlEntry& entry : preset_entries(name))
-    if (entry.key == "task") return std::get<std::string>(entry.value);
-  return "language";
+  return task_in(preset_entries(name));
 }
 
 void apply_preset(Fields& fields, std::string_view name, std::string_view task) {
-  if (const std::string own = preset_task(name); own != task)
+  const std::vector<TomlEntry> entries = preset_entries(name);
+  if (const std::string own = task_in(entries); own != task)
     throw UsageError(str("preset ", name, " is of task ", own, ", not of ", task), "`aot inspect --preset list` names all");
-  for (const TomlEntry& entry : preset_entries(name))
+  for (const TomlEntry& entry : entries)
     if (Field* field = fields.find(entry.key)) field->set(entry.value, Origin::preset, str("preset ", name, ": ", entry.key));
 }
 
