@@ -150,6 +150,25 @@ TEST(DecodeProduct, WhatIsNotFiniteStaysSo) {
     }
 }
 
+TEST(PackWeights, RowsTooSmallForAScaleOfInt8AreZeros) {
+  const test::KeepCpuPath keep;
+  for (const CpuPath path : supported_cpu_paths()) {
+    set_cpu_path(path);
+    for (const float size : {1e-45F, 1e-38F, 3e-37F}) {
+      std::vector<float> w(2 * 8, size);
+      w[3] = -size;
+      w[8 + 1] = 1;  // an ordinary row
+      const auto packed = pack(w, 2, 8, NumberFormat::int8);
+      EXPECT_EQ(packed->scales[0], 0) << size;
+      const std::vector<float> x(8, 1);
+      std::vector<float> out(64);
+      decode_product({.w = packed->w, .x = x.data(), .x_stride = 8, .out = out.data(), .out_stride = 64}, 0, 1);
+      EXPECT_EQ(out[0], 0) << name_of(path) << ", " << size;
+      EXPECT_NEAR(out[1], 1, 0.01) << name_of(path) << ", " << size;
+    }
+  }
+}
+
 /// A cache of random rows with its own memory; lanes that hold no token are NaN.
 struct TestCache {
   TestCache(NumberFormat format, int64_t heads, int64_t dim, int64_t room, bool two, bool rotary) : numbers(heads * room * dim) {

@@ -44,8 +44,10 @@ inline float largest_magnitude(const float* from, int64_t stride, int64_t count)
   return most;
 }
 
-/// The int8 scale of numbers whose largest magnitude is `most`: NaN for what is not finite, so that it is not lost; 0 for zeros.
+/// The int8 scale of numbers whose largest magnitude is `most`: NaN for what is not finite, so that it is not lost; 0 for zeros, and for
+/// numbers so small that 127 / most overflows.
 AOT_INLINE float int8_scale(float most) {
+  if (most < 1e-36F) return 0;
   return most <= 3.0e38F ? most / 127 : __builtin_nanf("");
 }
 
