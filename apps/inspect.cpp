@@ -84,7 +84,8 @@ std::string as_text(const ModelSummary& summary, const LanguageModel& model, int
 
 std::string preset_list() {
   std::string out;
-  for (const Preset& preset : presets()) out += fmt::format("{:<22} {}\n", preset.name, preset.summary);
+  for (const Preset& preset : presets())
+    if (preset_task(preset.name) == "language") out += fmt::format("{:<22} {}\n", preset.name, preset.summary);
   return out;
 }
 
