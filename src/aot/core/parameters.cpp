@@ -2,6 +2,7 @@
 #include "aot/core/parameters.h"
 
 #include <ATen/ops/empty.h>
+#include <c10/core/GradMode.h>
 
 namespace aot {
 namespace {
@@ -20,6 +21,11 @@ at::Tensor normal_parameter(at::IntArrayRef shape, double deviation, at::Generat
 
 at::Tensor constant_parameter(at::IntArrayRef shape, double value, const at::Generator& generator) {
   return allocated(shape, generator).fill_(value).requires_grad_();
+}
+
+void move_parameters(const Parameters& parameters, at::Device device, at::ScalarType dtype) {
+  const c10::NoGradGuard no_grad;
+  for (const Parameter& parameter : parameters) parameter.value.set_data(parameter.value.detach().to(device, dtype));
 }
 
 int64_t parameter_count(const Parameters& parameters) {

@@ -26,6 +26,9 @@ at::Tensor normal_parameter(at::IntArrayRef shape, double deviation, at::Generat
 /// The same, filled with one value.
 at::Tensor constant_parameter(at::IntArrayRef shape, double value, const at::Generator& generator);
 
+/// Moves them where they are, so that their owners see it.
+void move_parameters(const Parameters& parameters, at::Device device, at::ScalarType dtype);
+
 /// Number of learnable scalars.
 int64_t parameter_count(const Parameters& parameters);
 

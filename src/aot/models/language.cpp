@@ -7,9 +7,8 @@
 
 #include "aot/core/random.h"
 #include "aot/io/error.h"
-#include "aot/models/recompute.h"
+#include "aot/models/stack.h"
 #include "aot/ops/cross_entropy.h"
-#include "aot/ops/dropout.h"
 #include "aot/ops/embedding.h"
 #include "aot/ops/linear.h"
 
@@ -73,16 +72,14 @@ LanguageModel::LanguageModel(const LanguageOptions& options, at::Generator gener
 Parameters LanguageModel::parameters() const {
   Parameters out{{"embedding", embedding_}};
   if (options_.position == Position::learned) out.push_back({"position", position_});
-  for (size_t l = 0; l < blocks_.size(); ++l)
-    for (Parameter& parameter : blocks_[l].parameters()) out.push_back({str("layers.", l, ".", parameter.name), parameter.value});
+  collect_blocks(blocks_, out);
   final_norm_.collect(out, "final_norm");
   if (head_.defined()) out.push_back({"head", head_});
   return out;
 }
 
 void LanguageModel::to(at::Device device, at::ScalarType dtype) {
-  const c10::NoGradGuard no_grad;
-  for (const Parameter& parameter : parameters()) parameter.value.set_data(parameter.value.detach().to(device, dtype));
+  move_parameters(parameters(), device, dtype);
   if (options_.position == Position::sincos) position_ = position_.to(device, dtype);
 }
 
@@ -96,16 +93,10 @@ at::Tensor LanguageModel::embed(const at::Tensor& ids, int64_t first) const {
 }
 
 at::Tensor LanguageModel::hidden(const at::Tensor& ids, const LanguageInput& input) const {
-  TORCH_CHECK_VALUE(!input.recompute || input.taps == nullptr, "language model: recomputed layers have no taps");
-  MixerInput layer_input{.key_mask = input.key_mask, .causal = input.causal, .training = input.training};
-  if (input.training && options_.dropout > 0) layer_input.generator = make_generator(input.dropout_seed);
-  at::Tensor z = dropout(embed(ids, 0), input.training ? options_.dropout : 0, layer_input.generator);
-  z = TapScope{input.taps, ""}("embedding", z);
-  for (size_t l = 0; l < blocks_.size(); ++l) {
-    if (input.taps != nullptr) layer_input.taps = {input.taps, str("layers.", l, ".")};
-    z = input.recompute ? recomputed(blocks_[l], z, layer_input) : blocks_[l].forward(z, layer_input);
-  }
-  return final_norm_(z);
+  const MixerInput mixing{.key_mask = input.key_mask, .causal = input.causal, .training = input.training};
+  return final_norm_(
+      through_blocks(blocks_, embed(ids, 0), mixing,
+                     {.dropout = options_.dropout, .dropout_seed = input.dropout_seed, .recompute = input.recompute, .taps = input.taps}));
 }
 
 at::Tensor LanguageModel::logits(const at::Tensor& hidden) const {

@@ -7,12 +7,11 @@
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/ones.h>
 #include <ATen/TensorOperators.h>
-#include <c10/core/GradMode.h>
 
 #include "aot/core/random.h"
 #include "aot/io/error.h"
 #include "aot/models/positions.h"
-#include "aot/ops/dropout.h"
+#include "aot/models/stack.h"
 #include "aot/ops/linear.h"
 
 namespace aot {
@@ -90,8 +89,7 @@ Parameters VisionModel::parameters() const {
   patch_out_norm_.collect(out, "patch_out_norm");
   if (class_token_.defined()) out.push_back({"class_token", class_token_});
   if (options_.position == PicturePosition::learned) out.push_back({"position", position_});
-  for (size_t l = 0; l < blocks_.size(); ++l)
-    for (Parameter& parameter : blocks_[l].parameters()) out.push_back({str("layers.", l, ".", parameter.name), parameter.value});
+  collect_blocks(blocks_, out);
   final_norm_.collect(out, "final_norm");
   out.push_back({"head", head_});
   out.push_back({"head_bias", head_bias_});
@@ -99,8 +97,7 @@ Parameters VisionModel::parameters() const {
 }
 
 void VisionModel::to(at::Device device, at::ScalarType dtype) {
-  const c10::NoGradGuard no_grad;
-  for (const Parameter& parameter : parameters()) parameter.value.set_data(parameter.value.detach().to(device, dtype));
+  move_parameters(parameters(), device, dtype);
   if (options_.position == PicturePosition::sincos) position_ = position_.to(device, dtype);
 }
 
@@ -117,20 +114,13 @@ at::Tensor VisionModel::embed(const at::Tensor& images) const {
 }
 
 at::Tensor VisionModel::tokens(const at::Tensor& images, const VisionInput& input) const {
-  MixerInput layer_input{.mask = input.mask, .causal = false, .training = input.training};
+  MixerInput mixing{.mask = input.mask, .causal = false, .training = input.training};
   if (input.patch_mask.defined()) {
-    layer_input.key_mask = input.patch_mask;
-    if (class_token_.defined())
-      layer_input.key_mask = at::cat({at::ones({images.size(0), 1}, input.patch_mask.options()), input.patch_mask}, 1);
+    mixing.key_mask = input.patch_mask;
+    if (class_token_.defined()) mixing.key_mask = at::cat({at::ones({images.size(0), 1}, input.patch_mask.options()), input.patch_mask}, 1);
   }
-  if (input.training && options_.dropout > 0) layer_input.generator = make_generator(input.dropout_seed);
-  at::Tensor z = dropout(embed(images), input.training ? options_.dropout : 0, layer_input.generator);
-  z = TapScope{input.taps, ""}("embedding", z);
-  for (size_t l = 0; l < blocks_.size(); ++l) {
-    if (input.taps != nullptr) layer_input.taps = {input.taps, str("layers.", l, ".")};
-    z = blocks_[l].forward(z, layer_input);
-  }
-  return z;
+  return through_blocks(blocks_, embed(images), mixing,
+                        {.dropout = options_.dropout, .dropout_seed = input.dropout_seed, .taps = input.taps});
 }
 
 at::Tensor VisionModel::features(const at::Tensor& images, const VisionInput& input) const {

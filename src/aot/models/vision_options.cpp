@@ -1,22 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/io/error.h"
+#include "aot/models/stack_options.h"
 #include "aot/models/vision.h"
 
 namespace aot {
 
 void describe(Fields& fields, VisionOptions& options) {
-  constexpr double kWidest = 1 << 18;  // as in language models
-  std::vector<std::string> mixers;
-  for (const MixerEntry& entry : mixer_catalogue()) mixers.push_back(entry.name);
-
-  fields.heading("Model");
-  fields.add("mixer", options.mixer, "token mixer; `aot mixers list` describes them").choices(mixers);
-  fields.add("block", options.block, {{"attention-only", BlockKind::attention_only}, {"vit", BlockKind::mlp}, {"crate", BlockKind::ista}},
-             "attention alone, with an MLP after it (ViT, ToST), or with CRATE's shrinkage step");
-  fields.add("width", options.width, "D, numbers per token").min(1).max(kWidest);
-  fields.add("layers", options.layers, "L, blocks").min(1).max(1 << 14);
-  fields.add("heads", options.heads, "K, subspaces").min(1).max(kWidest);
-  fields.add("head-dim", options.head_dim, "P, dimensions of a subspace; 0: width / heads").min(0).max(kWidest);
+  describe_layers(fields, options, {{"attention-only", BlockKind::attention_only}, {"vit", BlockKind::mlp}, {"crate", BlockKind::ista}},
+                  "attention alone, with an MLP after it (ViT, ToST), or with CRATE's shrinkage step");
   fields.add("image-size", options.image_size, "side of the pictures in pixels; 0: the data's").min(0).max(1 << 14);
   fields.add("channels", options.channels, "C, numbers a pixel; 0: the data's").min(0).max(1 << 10);
   fields.add("classes", options.classes, "Q, kinds of pictures; 0: the data's").min(0).max(1 << 20);
@@ -30,25 +21,12 @@ void describe(Fields& fields, VisionOptions& options) {
               {"rotary", PicturePosition::rotary},
               {"none", PicturePosition::none}},
              "positions of patches: added to them, or turning queries and keys by row and column");
-  fields.add("output", options.output, {{"tied", Output::tied}, {"untied", Output::untied}}, "heads return through U^T, or a free matrix");
-  fields.add("gate", options.gate, {{"none", Gate::none}, {"silu", Gate::silu}}, "multiply heads by silu(x W_g); ours, not the paper's");
-  fields.add("norm", options.norm, {{"layer", NormKind::layer}, {"rms", NormKind::rms}, {"none", NormKind::none}}, "before each branch");
-  fields.add("bias", options.bias, "biases in the linear maps of blocks");
-  fields.add("step-size", options.step_size, {{"fixed", StepSize::fixed}, {"scalar", StepSize::scalar}, {"channel", StepSize::channel}},
-             "eta: a constant, one learnt number a layer, one a channel");
-  fields.add("step-init", options.step_init, "eta, or where it starts");
-  fields.add("dropout", options.dropout, "on embedding and updates while training").min(0).max(0.999);
+  describe_branches(fields, options, "biases in the linear maps of blocks");
+  describe_dropout(fields, options);
 }
 
 VisionOptions resolved(VisionOptions options) {
-  if (options.head_dim == 0) {
-    if (options.width % options.heads != 0)
-      throw UsageError(str("width ", options.width, " is not divisible by ", options.heads, " heads"), "choose --heads or give --head-dim");
-    options.head_dim = options.width / options.heads;
-  }
-  if (options.heads * options.head_dim > 1 << 18)
-    throw UsageError(str(options.heads, " heads of ", options.head_dim, " are more than ", 1 << 18, " numbers per token"),
-                     "lower --heads or --head-dim");
+  resolve_heads(options);
   if (options.image_size < 1 || options.channels < 1 || options.classes < 1)
     throw UsageError("the size, channels or classes of the pictures are not known", "give --image-size, --channels and --classes");
   if (options.image_size % options.patch != 0)
