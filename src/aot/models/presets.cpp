@@ -34,7 +34,8 @@ std::string preset_task(std::string_view name) {
 void apply_preset(Fields& fields, std::string_view name, std::string_view task) {
   const std::vector<TomlEntry> entries = preset_entries(name);
   if (const std::string own = task_in(entries); own != task)
-    throw UsageError(str("preset ", name, " is of task ", own, ", not of ", task), "`aot inspect --preset list` names those of language models");
+    throw UsageError(str("preset ", name, " is of task ", own, ", not of ", task),
+                     "`aot inspect --preset list` names those of language models");
   for (const TomlEntry& entry : entries)
     if (Field* field = fields.find(entry.key)) field->set(entry.value, Origin::preset, str("preset ", name, ": ", entry.key));
 }
