@@ -85,7 +85,8 @@ def median(rows, key):
 
 
 def memory(rows):
-    return statistics.median(row["rss_mb"] - row["base_rss_mb"] for row in rows) if "rss_mb" in rows[0] else None
+    """Above the loaded library; None where a row's process held more than its own way of doing things."""
+    return statistics.median(row["rss_mb"] - row["base_rss_mb"] for row in rows) if "base_rss_mb" in rows[0] else None
 
 
 def measure(row, o):

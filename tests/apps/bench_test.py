@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`aot bench`: rows with the keys that comparisons read, whatever the machine's speed."""
+import importlib.util
 import json
+import os
+import pathlib
 import unittest
 
 from command import CommandTest
@@ -49,6 +52,14 @@ class Bench(CommandTest):
             self.assertAlmostEqual(row["ratio"], row["images_per_s"] / row["decode_images_per_s"], places=9)
             self.assertEqual((row["workers"], row["shape"]), (2, {"height": 40, "width": 60, "image_size": 16}))
         self.assertIn("--resize", self.error_of("bench", "images", "--resize", "100", code=2))
+
+    def test_the_comparison_with_pytorch_reads_the_memory_of_every_kind_of_row(self):
+        place = pathlib.Path(os.environ["AOT_SOURCE"]) / "bench" / "against_pytorch.py"
+        script = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location("against_pytorch", place))
+        spec.loader.exec_module(script)
+        step = self.json_of("bench", "step", *SMALL, "--batch", "3")
+        self.assertEqual(script.memory([step]), step["rss_mb"] - step["base_rss_mb"])
+        self.assertIsNone(script.memory(self.compared("attention", "--tokens", "16", "--batch", "1", "--heads", "2", "--head-dim", "16")))
 
     def compared(self, *arguments):
         out, _ = self.run_aot("bench", *arguments, "--seconds", "0.02", "--threads", "1", "--json")
