@@ -2,6 +2,7 @@
 #include "aot/data/view.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace aot {
 
@@ -35,6 +36,26 @@ void read_middle(const ImageSplit& split, int64_t index, int64_t shorter, int64_
   const int64_t shortest = std::min(size.height, size.width);
   split.read(index, scratch, shrink_for(whole, shorter * size.height / shortest, shorter * size.width / shortest));
   resize_and_crop(scratch, shorter, side, side, into);
+}
+
+void read_middle_mask(const ImageSplit& split, int64_t index, int64_t shorter, int64_t side, std::vector<uint8_t>& into,
+                      std::vector<uint8_t>& scratch) {
+  split.read_mask(index, scratch);
+  const int64_t height = split.height(), width = split.width(), shortest = std::min(height, width);
+  // Where the middle of each row or column of the result lies in the mask: as resize_and_crop places them.
+  const auto places = [&](int64_t length) {
+    const int64_t resized = shorter * length / shortest;
+    const double scale = static_cast<double>(length) / static_cast<double>(resized);
+    const double first = std::nearbyint(static_cast<double>(resized - side) / 2);
+    std::vector<int64_t> out(static_cast<size_t>(side));
+    for (int64_t i = 0; i < side; ++i)
+      out[static_cast<size_t>(i)] = std::min(length - 1, static_cast<int64_t>((first + static_cast<double>(i) + .5) * scale));
+    return out;
+  };
+  const std::vector<int64_t> rows = places(height), columns = places(width);
+  into.clear();
+  for (const int64_t y : rows)
+    for (const int64_t x : columns) into.push_back(scratch[static_cast<size_t>(y * width + x)]);
 }
 
 }  // namespace aot

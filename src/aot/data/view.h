@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "aot/core/options.h"
 #include "aot/data/image_dataset.h"
@@ -26,5 +27,9 @@ void read_part(const ImageSplit& split, int64_t index, const Box& box, int64_t h
 
 /// What evaluation sees: the shorter side resized to `shorter`, the middle (side, side) of that.
 void read_middle(const ImageSplit& split, int64_t index, int64_t shorter, int64_t side, Image& into, Image& scratch);
+
+/// The mask of what `read_middle` gives, (side, side): for each pixel that of the stored pixel nearest to it. REQUIRES: split.has_masks().
+void read_middle_mask(const ImageSplit& split, int64_t index, int64_t shorter, int64_t side, std::vector<uint8_t>& into,
+                      std::vector<uint8_t>& scratch);
 
 }  // namespace aot
