@@ -12,6 +12,7 @@
 #include "aot/data/token_dataset.h"
 #include "aot/eval/ngrams.h"
 #include "aot/eval/text.h"
+#include "aot/explain/page.h"
 #include "aot/generate/generate.h"
 #include "aot/io/error.h"
 #include "aot/io/file.h"
@@ -63,10 +64,6 @@ std::string number_text(double value, const char* unit) {
   return std::isfinite(value) ? fmt::format("{:.3f} {}", value, unit) : "not known";
 }
 
-std::string fact(const std::string& name, const std::string& value) {
-  return "<div><dt>" + escaped_html(name) + "</dt><dd>" + escaped_html(value) + "</dd></div>\n";
-}
-
 /// Text of a sample as people may look at it: control characters shown, line breaks kept.
 std::string shown_sample(const std::string& text) {
   std::string out;
@@ -78,14 +75,6 @@ std::string shown_sample(const std::string& text) {
   }
   return escaped_html(out);
 }
-
-constexpr const char* kStyle =
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:820px;margin:2rem auto;padding:0 1rem;color:#222}"
-    "h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}"
-    "dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(220px,1fr));gap:.6rem 1.2rem}"
-    "dt{color:#666;font-size:.85rem}dd{margin:0;font-weight:600}"
-    "pre{background:#f6f6f4;padding:.8rem;overflow-x:auto;white-space:pre-wrap;font-size:.85rem;border-radius:4px}"
-    "svg{max-width:100%;height:auto}";
 
 }  // namespace
 
@@ -139,9 +128,7 @@ std::string loss_chart(const RunReport& report) {
 
 std::string html(const RunReport& report) {
   const LanguageOptions& o = report.options;
-  std::string out =
-      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n<title>" +
-      escaped_html(report.title) + "</title><style>" + kStyle + "</style></head><body>\n<h1>Run " + escaped_html(report.title) + "</h1>\n";
+  std::string out = "<h1>Run " + escaped_html(report.title) + "</h1>\n";
   out += "<dl>\n" + fact("validation loss, all of the text", number_text(report.final_loss, "nats"));
   out += fact("bits per byte", number_text(report.bits_per_byte, ""));
   out += fact("counting bigrams reach", number_text(report.bigram, "nats"));
@@ -154,8 +141,7 @@ std::string html(const RunReport& report) {
   for (const std::string& sample : report.samples) out += "<pre>" + shown_sample(sample) + "</pre>\n";
   out += "<h2>Settings</h2>\n<details><summary>config.toml</summary><pre>";
   for (const TomlEntry& entry : report.config) out += escaped_html(entry.key + " = " + toml_text(entry.value)) + "\n";
-  out += "</pre></details>\n<p>Written by aot " AOT_VERSION ".</p>\n</body></html>\n";
-  return out;
+  return page(report.title, out + "</pre></details>\n");
 }
 
 }  // namespace aot
