@@ -24,15 +24,15 @@ struct InspectOptions {
 void describe(Fields& fields, InspectOptions& options) {
   fields.heading("What to inspect");
   fields.add("preset", options.preset, "a named model; `aot inspect --preset list` names them").metavar("NAME");
-  fields.add("batch", options.batch, "sequences in the memory estimate").min(1).max(1 << 16);
+  fields.add("batch", options.batch, "sequences or pictures in the memory estimate").min(1).max(1 << 16);
   fields.add("tokens", options.tokens, "tokens a sequence in the memory estimate; 0: the context").min(0).max(1 << 20);
 }
 
-Json as_json(const ModelSummary& summary, const LanguageModel& model) {
+Json as_json(const ModelSummary& summary, const Parameters& parameters) {
   Json groups = Json::object();
   for (const ParameterGroup& group : summary.groups) groups[group.name] = group.parameters;
   Json shapes = Json::object();
-  for (const Parameter& parameter : model.parameters()) shapes[parameter.name] = parameter.value.sizes().vec();
+  for (const Parameter& parameter : parameters) shapes[parameter.name] = parameter.value.sizes().vec();
   const MemoryEstimate& memory = summary.memory;
   return {{"parameters", summary.parameters},
           {"parameters_without_positions", summary.parameters_without_positions},
@@ -50,31 +50,35 @@ Json as_json(const ModelSummary& summary, const LanguageModel& model) {
 }
 
 /// One layer as Fig. 3 of the paper draws it.
-std::string layer_text(const LanguageOptions& o) {
+template <class Options>
+std::string layer_text(const Options& o) {
   const char* eta = o.step_size == StepSize::fixed ? (o.step_init == 1 ? "" : "eta ") : "eta ";
   const std::string norm = o.norm == NormKind::none ? "z" : o.norm == NormKind::layer ? "LayerNorm(z)" : "RMSNorm(z)";
   std::string text = fmt::format("z <- z + {}{}({})", eta, o.mixer, norm);
   if (o.block == BlockKind::mlp) text += fmt::format(";  z <- z + {}W_out gelu(W_in {})", eta, norm);
+  if (o.block == BlockKind::ista) text += fmt::format(";  z <- ISTA({})", norm);
   return text;
 }
 
-std::string as_text(const ModelSummary& summary, const LanguageModel& model, int64_t batch, int64_t tokens) {
-  const LanguageOptions& o = model.options();
-  const MemoryEstimate& memory = summary.memory;
-  const auto bytes = [](int64_t count) { return bytes_text(static_cast<double>(count)); };
-  std::string out = fmt::format("layer          {}\n", layer_text(o));
-  out += fmt::format("shape          {} layers, width {}, {} heads of {}, context {}, vocabulary {}\n", o.layers, o.width, o.heads,
-                     o.head_dim, o.context, o.vocab_size);
-  out += fmt::format("parameters     {} ({} without positions)\n", summary.parameters, summary.parameters_without_positions);
+std::string bytes(int64_t count) {
+  return bytes_text(static_cast<double>(count));
+}
+
+std::string counts_text(const ModelSummary& summary) {
+  std::string out = fmt::format("parameters     {} ({} without positions)\n", summary.parameters, summary.parameters_without_positions);
   for (const ParameterGroup& group : summary.groups) out += fmt::format("  {:<12} {}\n", group.name, group.parameters);
-  out += fmt::format("training step  {} FLOP a token at context {}\n", count_text(summary.flop_per_token), o.context);
-  out += fmt::format("training       about {} at batch {} of {} tokens: weights {}, gradients {}, moments {}, activations {}\n",
-                     bytes(memory.training()), batch, tokens, bytes(memory.weights), bytes(memory.gradients), bytes(memory.optimizer),
-                     bytes(memory.activations));
-  out += fmt::format("decoding       about {} at batch {} of {} tokens: weights {}, state {}\n", bytes(memory.decoding()), batch, tokens,
-                     bytes(memory.weights), bytes(memory.decode_state));
-  out += "tensors\n";
-  for (const Parameter& parameter : model.parameters()) {
+  return out;
+}
+
+std::string training_text(const ModelSummary& summary, const std::string& size) {
+  const MemoryEstimate& memory = summary.memory;
+  return fmt::format("training       about {} at {}: weights {}, gradients {}, moments {}, activations {}\n", bytes(memory.training()),
+                     size, bytes(memory.weights), bytes(memory.gradients), bytes(memory.optimizer), bytes(memory.activations));
+}
+
+std::string tensors_text(const Parameters& parameters) {
+  std::string out = "tensors\n";
+  for (const Parameter& parameter : parameters) {
     std::string shape;
     for (const int64_t size : parameter.value.sizes()) shape += (shape.empty() ? "" : " x ") + std::to_string(size);
     out += fmt::format("  {:<32} {}\n", parameter.name, shape);
@@ -82,51 +86,107 @@ std::string as_text(const ModelSummary& summary, const LanguageModel& model, int
   return out;
 }
 
+std::string as_text(const ModelSummary& summary, const LanguageModel& model, int64_t batch, int64_t tokens) {
+  const LanguageOptions& o = model.options();
+  const MemoryEstimate& memory = summary.memory;
+  const std::string size = fmt::format("batch {} of {} tokens", batch, tokens);
+  return fmt::format("layer          {}\n", layer_text(o)) +
+         fmt::format("shape          {} layers, width {}, {} heads of {}, context {}, vocabulary {}\n", o.layers, o.width, o.heads,
+                     o.head_dim, o.context, o.vocab_size) +
+         counts_text(summary) +
+         fmt::format("training step  {} FLOP a token at context {}\n", count_text(summary.flop_per_token), o.context) +
+         training_text(summary, size) +
+         fmt::format("decoding       about {} at {}: weights {}, state {}\n", bytes(memory.decoding()), size, bytes(memory.weights),
+                     bytes(memory.decode_state)) +
+         tensors_text(model.parameters());
+}
+
+std::string as_text(const ModelSummary& summary, const VisionModel& model, int64_t batch) {
+  const VisionOptions& o = model.options();
+  const double picture_flop = summary.flop_per_token * static_cast<double>(o.tokens());
+  return fmt::format("layer          {}\n", layer_text(o)) +
+         fmt::format("shape          {} layers, width {}, {} heads of {}, pictures {} x {} x {}, {} classes\n", o.layers, o.width, o.heads,
+                     o.head_dim, o.image_size, o.image_size, o.channels, o.classes) +
+         fmt::format("tokens         {0} x {0} patches of {1} pixels{2}\n", o.image_size / o.patch, o.patch,
+                     o.pooling == Pooling::class_token ? ", and a class token" : "") +
+         counts_text(summary) +
+         fmt::format("training step  {} FLOP a token, {} a picture\n", count_text(summary.flop_per_token), count_text(picture_flop)) +
+         training_text(summary, fmt::format("batch {}", batch)) + tensors_text(model.parameters());
+}
+
 std::string preset_list() {
   std::string out;
-  for (const Preset& preset : presets())
-    if (preset_task(preset.name) == "language") out += fmt::format("{:<22} {}\n", preset.name, preset.summary);
+  for (const Preset& preset : presets()) out += fmt::format("{:<24} {:<9} {}\n", preset.name, preset_task(preset.name), preset.summary);
   return out;
 }
 
-LanguageOptions options_of(const InspectOptions& inspect, Fields& model_fields, LanguageOptions& model) {
+struct State {
+  InspectOptions inspect;
+  LanguageOptions language;
+  VisionOptions vision;
+  Fields inspect_fields, language_fields, vision_fields;
+};
+
+/// The settings of --preset with the flags given; those of models of another task are in `others`.
+template <class Options>
+Options preset_options(const std::string& preset, const std::string& task, Options& options, Fields& fields, const Fields& others) {
+  fields.take_flags(others, task + " models");
+  apply_preset(fields, preset, task);
+  resolve(fields);
+  return options;
+}
+
+std::string task_of(const InspectOptions& inspect) {
   if (!inspect.preset.empty() && !inspect.path.empty()) throw UsageError("inspect takes a path or --preset, not both");
-  if (!inspect.path.empty()) return read_model_options(find_checkpoint(inspect.path));
+  if (!inspect.path.empty()) return read_model_task(find_checkpoint(inspect.path));
   if (inspect.preset.empty())
     throw UsageError("inspect needs a checkpoint, a run folder or --preset NAME", "e.g. aot inspect --preset aot-mssa-base");
-  apply_preset(model_fields, inspect.preset);
-  resolve(model_fields);
-  if (model.vocab_size == 0) model.vocab_size = 256;  // presets for small texts take the tokenizer's; bytes stand in for it
-  return model;
+  return preset_task(inspect.preset);
+}
+
+void run_language(State& s, bool json) {
+  LanguageOptions options = s.inspect.path.empty()
+                                ? preset_options(s.inspect.preset, "language", s.language, s.language_fields, s.vision_fields)
+                                : read_model_options(find_checkpoint(s.inspect.path));
+  if (options.vocab_size == 0) options.vocab_size = 256;  // presets for small texts take the tokenizer's; bytes stand in for it
+  const LanguageModel model = LanguageModel::without_storage(options);
+  const int64_t tokens = s.inspect.tokens > 0 ? s.inspect.tokens : options.context;
+  const ModelSummary summary = summarize(model, s.inspect.batch, tokens);
+  print(json ? dump_json(as_json(summary, model.parameters())) + "\n" : as_text(summary, model, s.inspect.batch, tokens));
+}
+
+void run_vision(State& s, bool json) {
+  if (s.inspect.tokens > 0) throw UsageError("--tokens is for language models: pictures have as many as their patches");
+  const VisionModel model = VisionModel::without_storage(
+      s.inspect.path.empty() ? preset_options(s.inspect.preset, "vision", s.vision, s.vision_fields, s.language_fields)
+                             : read_vision_options(find_checkpoint(s.inspect.path)));
+  const ModelSummary summary = summarize(model, s.inspect.batch);
+  print(json ? dump_json(as_json(summary, model.parameters())) + "\n" : as_text(summary, model, s.inspect.batch));
 }
 
 }  // namespace
 
 void add_inspect(Subcommand& command) {
-  struct State {
-    InspectOptions inspect;
-    LanguageOptions model;
-    Fields inspect_fields, model_fields;
-  };
   const auto state = std::make_shared<State>();
   describe(state->inspect_fields, state->inspect);
-  describe(state->model_fields, state->model);
+  describe(state->language_fields, state->language);
+  describe(state->vision_fields, state->vision);
   set_examples(command.app,
                "  aot inspect --preset aot-mssa-base            counts, FLOP and memory of a named model\n"
                "  aot inspect run --batch 8 --tokens 1024       of a trained one, memory at that size\n"
-               "  aot inspect --preset gpt2-tiny --layers 12    with a setting changed\n");
+               "  aot inspect --preset gpt2-tiny --layers 12    with a setting changed\n"
+               "  aot inspect --preset aot-mssa-v               of a vision model\n");
   command.app.add_option("path", state->inspect.path, "checkpoint or run folder");
   state->inspect_fields.add_flags(command.app);
-  state->model_fields.add_flags(command.app);
+  state->language_fields.add_flags(command.app);
+  state->vision_fields.add_flags(command.app);  // those that language models do not have
 
   GeneralOptions& general = command.general;
   command.app.callback([state, &general] {
     resolve(state->inspect_fields);
     if (state->inspect.preset == "list") return print(preset_list());
-    const LanguageModel model = LanguageModel::without_storage(options_of(state->inspect, state->model_fields, state->model));
-    const int64_t tokens = state->inspect.tokens > 0 ? state->inspect.tokens : model.options().context;
-    const ModelSummary summary = summarize(model, state->inspect.batch, tokens);
-    print(general.json ? dump_json(as_json(summary, model)) + "\n" : as_text(summary, model, state->inspect.batch, tokens));
+    if (task_of(state->inspect) == "vision") return run_vision(*state, general.json);
+    run_language(*state, general.json);
   });
 }
 
