@@ -9,9 +9,8 @@
 #include "aot/eval/ngrams.h"
 #include "aot/eval/text.h"
 #include "aot/io/error.h"
-#include "aot/io/json.h"
 #include "aot/models/checkpoint.h"
-#include "apps/command.h"
+#include "apps/eval.h"
 #include "apps/text_input.h"
 
 namespace aot {
@@ -24,11 +23,6 @@ struct EvalFlags {
   TextFlags text;
   int64_t stride = 0, vocab_size = 0;
 };
-
-template <class T>
-Json or_null(const std::optional<T>& value) {
-  return value.has_value() ? Json(*value) : Json(nullptr);
-}
 
 void run_text(const EvalFlags& flags, const GeneralOptions& general) {
   if (flags.model.empty()) throw UsageError("eval text needs --model RUN|CHECKPOINT");
@@ -131,6 +125,9 @@ void add_eval(Subcommand& command) {
   ngrams->fields.add("vocab-size", ngrams->flags.vocab_size, "ids of a .bin without a tokenizer").min(0);
   set_examples(*app, "  aot eval ngrams --data data --json\n");
   ngrams->fields.add_flags(*app);
+
+  add_picture_evaluations(command);
+  add_segmentation(command);
 }
 
 }  // namespace aot

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of `aot eval` share.
+#pragma once
+
+#include <optional>
+
+#include "aot/io/json.h"
+#include "apps/command.h"
+
+namespace aot {
+
+void add_picture_evaluations(Subcommand& command);
+void add_segmentation(Subcommand& command);
+
+template <class T>
+Json or_null(const std::optional<T>& value) {
+  return value.has_value() ? Json(*value) : Json(nullptr);
+}
+
+}  // namespace aot
