@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // aot theory probe: what the layers of trained models do to the signal-to-noise ratio of real tokens.
+#include <functional>
 #include <memory>
 
 #include "aot/core/atomic.h"
@@ -7,8 +8,10 @@
 #include "aot/core/log.h"
 #include "aot/io/error.h"
 #include "aot/io/output.h"
+#include "aot/models/checkpoint.h"
 #include "aot/theory/probe_report.h"
 #include "aot/theory/probe_stages.h"
+#include "apps/picture_input.h"
 #include "apps/text_input.h"
 #include "apps/theory.h"
 
@@ -23,6 +26,23 @@ struct State {
   Fields fields;
 };
 
+using Report = std::function<void(double share)>;
+
+ModelProbe probe_language(const State& state, const ProbeStage& stage, uint64_t seed, const GeneralOptions& general, const Report& report) {
+  const auto model = load_stage(stage);
+  static_cast<void>(probed_subspaces(shape_of(model->options()), model->blocks().front()));  // refused before the text is read
+  model->to(parse_device(general.device), at::kFloat);
+  const auto text = open_text(state.text, stage.checkpoint, model->options().vocab_size);
+  return probe_model(*model, text->source, state.options, seed, report);
+}
+
+ModelProbe probe_vision(const State& state, const ProbeStage& stage, uint64_t seed, const GeneralOptions& general, const Report& report) {
+  const auto model = load_vision_stage(stage);
+  model->to(parse_device(general.device), at::kFloat);
+  const PictureInput pictures = open_pictures({.models = {stage.model}, .data = state.text.data}, "theory probe");
+  return probe_model(*model, pictures.split(state.text.split), pictures.reading, state.options, seed, report);
+}
+
 void run(State& state, const GeneralOptions& general) {
   resolve(state.fields);
   if (state.models.empty()) throw UsageError("theory probe needs --model RUN|CHECKPOINT");
@@ -33,14 +53,11 @@ void run(State& state, const GeneralOptions& general) {
   ProbeResult result{.options = state.options, .seed = first_seed(general), .data = state.text.data, .stages = {}};
   Progress progress("probe", static_cast<double>(stages.size()), "models");
   for (const ProbeStage& stage : stages) {
-    const auto model = load_stage(stage);
-    static_cast<void>(probed_subspaces(*model, 0));  // refused before the text is read
-    model->to(parse_device(general.device), at::kFloat);
-    const auto text = open_text(state.text, stage.checkpoint, model->options().vocab_size);
     const auto done = static_cast<double>(result.stages.size());
-    result.stages.push_back(
-        {stage.model, stage.name, stage.step,
-         probe_model(*model, text->source, state.options, result.seed, [&](double share) { progress.update(done + share); })});
+    const auto report = [&](double share) { progress.update(done + share); };
+    result.stages.push_back({stage.model, stage.name, stage.step,
+                             read_model_task(stage.checkpoint) == "vision" ? probe_vision(state, stage, result.seed, general, report)
+                                                                           : probe_language(state, stage, result.seed, general, report)});
   }
   progress.finish();
   const std::string json = dump_json(probe_json(result)), table = probe_markdown(result);
@@ -56,11 +73,12 @@ void run(State& state, const GeneralOptions& general) {
 
 void add_probe(Subcommand& command) {
   const auto state = std::make_shared<State>();
-  CLI::App* app = command.app.add_subcommand("probe", "SNR by layer in trained models, on real text, beside two baselines");
+  CLI::App* app = command.app.add_subcommand("probe", "SNR by layer in trained models, on real text or pictures, beside two baselines");
   app->fallthrough();
   set_examples(*app,
                "  aot theory probe --model run --data data --out probe\n"
-               "  aot theory probe --model run-1 --model run-2 --model run-3 --data data --steps 0,500,last --out probe --seed 1\n");
+               "  aot theory probe --model run-1 --model run-2 --model run-3 --data data --steps 0,500,last --out probe --seed 1\n"
+               "  aot theory probe --model vision-run --data data/digits --steps last --out probe\n");
   app->add_option("--model", state->models, "run folder or checkpoint; may be given again: runs of the same settings are averaged")
       ->type_name("RUN|CHECKPOINT")
       ->allow_extra_args(false);

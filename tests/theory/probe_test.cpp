@@ -12,6 +12,7 @@
 
 #include "aot/io/error.h"
 #include "aot/theory/bases.h"
+#include "tests/support/pictures.h"
 #include "tests/support/tensors.h"
 
 namespace aot {
@@ -136,9 +137,36 @@ TEST(Probe, ZeroSubspacesOfAttentionWeighAllVisibleTokensAlike) {
   }
 }
 
+TEST(Probe, PicturesAreWindowsInWhichAllTokensReadAll) {
+  const DrawnPictures pictures(drawn_digits(12, 28, 1), 9);
+  const VisionModel model({.width = 12, .layers = 2, .heads = 3, .image_size = 28, .channels = 1, .classes = 10, .patch = 7}, 1);
+  const c10::NoGradGuard guard;
+  for (const Parameter& parameter : model.parameters())
+    if (parameter.name == "layers.1.mixer.u") at::Tensor(parameter.value).mul_(1e-6);  // reads all tokens alike, its subspaces as they were
+  const PictureReading reading = {.mean = pictures.data.mean, .std = pictures.data.std};
+  const ModelProbe probe = probe_model(model, *pictures.data.val, reading, {.tokens = 100}, 1);
+  EXPECT_EQ(probe.windows, 5);  // of 16 patches and the class token
+  EXPECT_EQ(probe.tokens, 85);
+  EXPECT_NEAR(probe.own_mass_uniform, 1 / 17., 1e-12);
+  EXPECT_NEAR(probe.entropy_uniform, std::log(17.), 1e-12);
+  EXPECT_NEAR(probe.layers[1].own_mass, 1 / 17., 1e-6);
+  EXPECT_NEAR(probe.layers[1].entropy, std::log(17.), 1e-5);
+  // The SNR before the second layer, from the tokens themselves.
+  at::Tensor z;
+  Taps taps;
+  taps.listen("layers.0.residual", [&z](const std::string&, const at::Tensor& value) { return z = value; });
+  for_each_batch(model, *pictures.data.val, {.mean = reading.mean, .std = reading.std, .limit = 5},
+                 [&](const at::Tensor& images, const at::Tensor&) { static_cast<void>(model.tokens(images, {.taps = &taps})); });
+  HeadSnr plain_snr(probed_subspaces(shape_of(model.options()), model.blocks()[1]));
+  const at::Tensor tokens = z.to(at::kDouble).flatten(0, 1);
+  plain_snr.add(tokens, tokens);
+  EXPECT_NEAR(probe.layers[1].before.snr(), pooled(plain_snr.before()).snr(), 1e-9);
+  EXPECT_EQ(probe_model(model, *pictures.data.val, reading, {.tokens = 1 << 20}, 1).windows, 9);
+}
+
 TEST(Probe, ReadsTheValueSubspacesOfFreeAttention) {
   const LanguageModel model(plain("mhsa"), 5);
-  const Subspaces found = probed_subspaces(model, 1);
+  const Subspaces found = probed_subspaces(shape_of(model.options()), model.blocks()[1]);
   const at::Tensor values = parameter(model, "layers.1.mixer.w_qkv").detach().to(at::kDouble).narrow(0, 2 * kWidth, kWidth);
   for (int64_t k = 0; k < kHeads; ++k) {
     const at::Tensor basis = values.narrow(0, k * kDim, kDim).t(), q = found.basis(k);

@@ -139,10 +139,10 @@ class LayerSums {
 /// Listens to a model while it reads, and adds up.
 class Listener {
  public:
-  Listener(const LanguageModel& model, const ProbeOptions& options, uint64_t seed) {
-    const int64_t layers = model.options().layers, width = model.options().width;
+  Listener(const ProbedShape& shape, const std::vector<Block>& blocks, const ProbeOptions& options, uint64_t seed) {
+    const int64_t layers = shape.layers, width = shape.width;
     std::vector<Subspaces> subspaces;
-    for (int64_t l = 0; l < layers; ++l) subspaces.push_back(probed_subspaces(model, l));
+    for (const Block& block : blocks) subspaces.push_back(probed_subspaces(shape, block));
     for (int64_t l = 0; l < layers; ++l) sums_.emplace_back(subspaces, l, options, seed);
     grams_ = at::zeros({layers + 1, width, width}, at::kDouble);
     taps_.listen("embedding", [this](const std::string&, const at::Tensor& z) {
@@ -188,24 +188,41 @@ class Listener {
   Taps taps_;
 };
 
+/// Windows that are read at once.
+int64_t batch_of(const ProbedShape& shape, int64_t length) {
+  return std::max<int64_t>(1, std::min(kTokensPerBatch / length, kWeightsPerBatch / (shape.heads * length * length)));
+}
+
+ModelProbe result_of(const ProbedShape& shape, const Listener& listener, int64_t windows, int64_t length, bool causal) {
+  ModelProbe out{.model = shape, .tokens = windows * length, .windows = windows, .chance_snr = chance_snr(shape.head_dim, shape.width)};
+  for (int64_t t = 1; t <= length; ++t) {
+    const int64_t read = causal ? t : length;  // tokens that token t may read
+    out.own_mass_uniform += 1 / static_cast<double>(read * length);
+    out.entropy_uniform += std::log(static_cast<double>(read)) / static_cast<double>(length);
+  }
+  out.layers = listener.records(out.tokens);
+  return out;
+}
+
 }  // namespace
 
 void describe(Fields& fields, ProbeOptions& o) {
   fields.heading("Probe");
-  fields.add("tokens", o.tokens, "tokens to read, in windows of the model's context spread evenly over the text").min(2).max(1e12);
+  fields.add("tokens", o.tokens, "tokens to read, in windows of the model's context spread evenly over the text, or of the first pictures")
+      .min(2)
+      .max(1e12);
   fields.add("draws", o.draws, "random bases a layer, and at most so many other layers' bases, for the two baselines").min(1).max(1024);
   fields.add("eps-squared", o.eps_squared, "distortion of the coding rates").above(0);
 }
 
-Subspaces probed_subspaces(const LanguageModel& model, int64_t layer) {
-  const LanguageOptions& o = model.options();
+Subspaces probed_subspaces(const ProbedShape& o, const Block& block) {
   const bool shared = o.mixer == "mssa";
   if (!shared && o.mixer != "mhsa")
     throw UsageError(str("probe reads the subspaces of mssa or the value subspaces of mhsa; this model mixes by ", o.mixer));
   if (o.head_dim >= o.width)
     throw UsageError(str("probe needs head_dim below the width: subspaces of dimension ", o.head_dim, " in ", o.width, " leave no noise"));
   const int64_t inner = o.heads * o.head_dim;
-  for (const Parameter& parameter : model.blocks()[static_cast<size_t>(layer)].mixer().parameters()) {
+  for (const Parameter& parameter : block.mixer().parameters()) {
     if (shared && parameter.name == "u") return orthonormal_heads(parameter.value.detach(), o.heads);
     if (!shared && parameter.name == "w_qkv") return orthonormal_heads(parameter.value.detach().narrow(0, 2 * inner, inner), o.heads);
   }
@@ -219,8 +236,8 @@ ModelProbe probe_model(const LanguageModel& model, const TokenSource& source, co
   const int64_t length = std::min({o.context, source.tokens, options.tokens});
   const c10::InferenceMode guard;
   const int64_t held = source.tokens / length, windows = std::min(held, std::max<int64_t>(1, options.tokens / length));
-  const int64_t batch = std::max<int64_t>(1, std::min(kTokensPerBatch / length, kWeightsPerBatch / (o.heads * length * length)));
-  Listener listener(model, options, seed);
+  const int64_t batch = batch_of(shape_of(o), length);
+  Listener listener(shape_of(o), model.blocks(), options, seed);
   for (int64_t first = 0; first < windows; first += batch) {
     const int64_t count = std::min(batch, windows - first);
     const at::Tensor ids = at::empty({count, length}, at::kLong);  // (B, T)
@@ -229,13 +246,25 @@ ModelProbe probe_model(const LanguageModel& model, const TokenSource& source, co
     static_cast<void>(model.hidden(ids.to(model.parameters().front().value.device()), {.taps = &listener.taps()}));
     if (progress) progress(static_cast<double>(first + count) / static_cast<double>(windows));
   }
-  ModelProbe out{.model = o, .tokens = windows * length, .windows = windows, .chance_snr = chance_snr(o.head_dim, o.width)};
-  for (int64_t t = 1; t <= length; ++t) {
-    out.own_mass_uniform += 1 / static_cast<double>(t * length);
-    out.entropy_uniform += std::log(static_cast<double>(t)) / static_cast<double>(length);
-  }
-  out.layers = listener.records(out.tokens);
-  return out;
+  return result_of(shape_of(o), listener, windows, length, true);
+}
+
+ModelProbe probe_model(const VisionModel& model, const ImageSplit& split, PictureReading reading, const ProbeOptions& options,
+                       uint64_t seed, const std::function<void(double share)>& progress) {
+  const ProbedShape shape = shape_of(model.options());
+  const int64_t length = model.options().tokens(), windows = std::clamp<int64_t>(options.tokens / length, 1, split.size());
+  const c10::InferenceMode guard;
+  Listener listener(shape, model.blocks(), options, seed);
+  reading.batch = batch_of(shape, length);
+  reading.limit = windows;
+  int64_t done = 0;
+  const bool whole = for_each_batch(model, split, reading, [&](const at::Tensor& images, const at::Tensor&) {
+    static_cast<void>(model.tokens(images, {.taps = &listener.taps()}));
+    done += images.size(0);
+    if (progress) progress(static_cast<double>(done) / static_cast<double>(windows));
+  });
+  if (!whole) throw Error(ExitCode::failed, "probe: stopped by a signal");
+  return result_of(shape, listener, windows, length, false);
 }
 
 GrowthLaws fit_growth(const std::vector<double>& before, const std::vector<double>& growth) {

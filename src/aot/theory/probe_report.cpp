@@ -224,11 +224,10 @@ std::vector<ProbeGroup> probe_groups(const ProbeResult& result) {
   std::vector<ProbeGroup> out;
   std::vector<std::string> settings;  // of each group
   for (const ProbedStage& stage : result.stages) {
-    const LanguageOptions& o = stage.probe.model;
-    const std::string text = describe_as_toml(o);
-    auto place = std::find(settings.begin(), settings.end(), text) - settings.begin();
+    const ProbedShape& o = stage.probe.model;
+    auto place = std::find(settings.begin(), settings.end(), o.settings) - settings.begin();
     if (place == static_cast<std::ptrdiff_t>(settings.size())) {
-      settings.push_back(text);
+      settings.push_back(o.settings);
       out.push_back({fmt::format("{}{}, {} x {}, {} heads of {}", o.mixer,
                                  o.output == Output::tied ? " tied"
                                  : o.mixer == "mssa"      ? " untied"

@@ -100,4 +100,9 @@ std::unique_ptr<LanguageModel> load_stage(const ProbeStage& stage) {
   return std::make_unique<LanguageModel>(read_model_options(stage.checkpoint), stage.seed);
 }
 
+std::unique_ptr<VisionModel> load_vision_stage(const ProbeStage& stage) {
+  if (!stage.first) return load_vision_model(stage.checkpoint);
+  return std::make_unique<VisionModel>(read_vision_options(stage.checkpoint), stage.seed);
+}
+
 }  // namespace aot

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "aot/models/language.h"
+#include "aot/models/vision.h"
 
 namespace aot {
 
@@ -28,6 +29,8 @@ struct ProbeStage {
 ///   train`.
 std::vector<ProbeStage> probe_stages(const std::vector<std::string>& models, const std::string& list);
 
+/// The weights of a stage. Throws FileError as `load_model` does, also for a model of the other task.
 std::unique_ptr<LanguageModel> load_stage(const ProbeStage& stage);
+std::unique_ptr<VisionModel> load_vision_stage(const ProbeStage& stage);
 
 }  // namespace aot
