@@ -81,7 +81,7 @@ void run_heat_maps(const HeatMapFlags& flags, const GeneralOptions& general) {
   const int64_t layer = layer_of(flags.layer);
   const std::string& path = flags.pictures.models.front();
   const LoadedVision loaded = load_vision(path, general);
-  HeatMaps maps = draw_heat_maps(*loaded.model, input.split(flags.pictures.split), input.reading, layer);
+  HeatMaps maps = draw_heat_maps(*loaded.model, input.split(flags.pictures.split), input.reading, layer, true).value();
   maps.title = std::filesystem::path(path).lexically_normal().filename().string();
   make_folders(flags.out);
   std::vector<std::string> pngs;

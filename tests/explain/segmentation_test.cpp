@@ -135,7 +135,7 @@ TEST(HeatMaps, SheetsHaveARowForEachPictureAndAColumnForEachHead) {
   const VisionModel model(small(), 1);
   PictureReading reading = reading_of(pictures.data);
   reading.limit = 3;
-  const HeatMaps all = draw_heat_maps(model, *pictures.data.val, reading, -1);
+  const HeatMaps all = draw_heat_maps(model, *pictures.data.val, reading, -1).value();
   ASSERT_EQ(all.layers.size(), 2u);
   for (const HeatMapLayer& layer : all.layers) {
     EXPECT_EQ(layer.sheet.height, 3 * 98 - 2);
@@ -143,7 +143,7 @@ TEST(HeatMaps, SheetsHaveARowForEachPictureAndAColumnForEachHead) {
     EXPECT_EQ(layer.gain.size(), 3u);
     for (const double gain : layer.gain) EXPECT_NEAR(gain, 1, .1) << "a model that has learnt nothing looks everywhere";
   }
-  const HeatMaps second = draw_heat_maps(model, *pictures.data.val, reading, 1);
+  const HeatMaps second = draw_heat_maps(model, *pictures.data.val, reading, 1).value();
   ASSERT_EQ(second.layers.size(), 1u);
   EXPECT_EQ(second.layers[0].sheet.pixels, all.layers[1].sheet.pixels);
   expect_error(2, "the model has 2 layers", [&] { draw_heat_maps(model, *pictures.data.val, reading, 2); });

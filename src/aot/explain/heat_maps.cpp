@@ -12,6 +12,7 @@
 #include <ATen/TensorOperators.h>
 #include <fmt/format.h>
 
+#include "aot/core/log.h"
 #include "aot/core/svg.h"
 #include "aot/data/contact_sheet.h"
 #include "aot/data/view.h"
@@ -128,7 +129,8 @@ Image overlay(const Image& picture, const at::Tensor& map) {
   return out;
 }
 
-HeatMaps draw_heat_maps(const VisionModel& model, const ImageSplit& split, const PictureReading& reading, int64_t layer) {
+std::optional<HeatMaps> draw_heat_maps(const VisionModel& model, const ImageSplit& split, const PictureReading& reading, int64_t layer,
+                                       bool progress) {
   const VisionOptions& o = model.options();
   check_attention(model);
   if (layer >= o.layers) throw UsageError(str("--layer ", layer + 1, ": the model has ", o.layers, " layers"));
@@ -136,10 +138,16 @@ HeatMaps draw_heat_maps(const VisionModel& model, const ImageSplit& split, const
       o.image_size < kLeastSide ? o.image_size * ((kLeastSide + o.image_size - 1) / o.image_size) : std::min(o.image_size, kMostSide);
   HeatMaps out{.options = o, .images = picture_count(split, reading), .masks = split.has_masks()};
   std::vector<std::vector<at::Tensor>> maps(static_cast<size_t>(o.layers));
-  for_each_batch(model, split, reading, [&](const at::Tensor& images, const at::Tensor&) {
+  std::optional<Progress> line;
+  if (progress) line.emplace("looking", static_cast<double>(out.images), "pictures");
+  int64_t done = 0;
+  const bool whole = for_each_batch(model, split, reading, [&](const at::Tensor& images, const at::Tensor&) {
     const std::vector<at::Tensor> batch = attention_maps(model, images);
     for (size_t l = 0; l < maps.size(); ++l) maps[l].push_back(batch[l]);
+    done += images.size(0);
+    if (line) line->update(static_cast<double>(done));
   });
+  if (!whole) return std::nullopt;
   const Shown shown = read_shown(split, reading, o.image_size, side);
   for (int64_t l = 0; l < o.layers; ++l) {
     if (layer >= 0 && l != layer) continue;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,9 +29,11 @@ struct HeatMaps {
   std::vector<HeatMapLayer> layers;
 };
 
-/// Maps of the first `reading.limit` pictures of a split for one layer (from 0), or all for -1.
-///   Throws UsageError for a layer that the model has not and for a mixer without attention weights.
-HeatMaps draw_heat_maps(const VisionModel& model, const ImageSplit& split, const PictureReading& reading, int64_t layer);
+/// Maps of the first `reading.limit` pictures of a split for one layer (from 0), or all for -1.   progress: a line while it works.
+///   Nothing when a signal asked for a stop. Throws UsageError for a layer that the model has not and for a mixer without attention
+///   weights.
+std::optional<HeatMaps> draw_heat_maps(const VisionModel& model, const ImageSplit& split, const PictureReading& reading, int64_t layer,
+                                       bool progress = false);
 
 /// `picture` (side, side, 1 or 3) in grey under colours for `map` (side, side) float32 in [0, 1]: from dark violet (0) to yellow (1).
 Image overlay(const Image& picture, const at::Tensor& map);
