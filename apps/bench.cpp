@@ -32,10 +32,12 @@ void run_step(const BenchFlags& flags, const GeneralOptions& general) {
   options.dtype = flags.dtype;
   options.clip = 1;
   options.recompute = flags.recompute;
-  Trainer trainer(model, options, 0, 1 << 20);
+  Trainer trainer(model.parameters(), options, 0, 1 << 20);
   const at::Tensor ids = at::randint(o.vocab_size, {flags.batch, o.context}, make_generator(1), at::kLong);
   const at::Tensor targets = at::randint(o.vocab_size, {flags.batch, o.context}, make_generator(2), at::kLong);
-  const Repeats times = timed([&] { trainer.step(ids, targets, {.causal = causal}); }, flags.seconds, 2, 3);
+  const Repeats times =
+      timed([&] { trainer.step([&](const Pass& pass) { return language_loss(model, ids, targets, pass, {.causal = causal}); }); },
+            flags.seconds, 2, 3);
 
   int64_t parameters = 0;  // without the position table, as in peer.py
   for (const Parameter& parameter : model.parameters())

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// aot train: a language model from prepared text.
+// aot train: a model on prepared data, by task.
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -13,6 +16,7 @@
 #include "aot/models/presets.h"
 #include "aot/train/run.h"
 #include "apps/command.h"
+#include "apps/task_flags.h"
 
 namespace aot {
 namespace {
@@ -29,19 +33,51 @@ void describe(Fields& fields, Invocation& invocation) {
   fields.add("config", invocation.config, "settings as TOML, key = value").metavar("FILE");
 }
 
-struct State {
-  Invocation invocation;
+/// The settings of runs of one task, and their flags.
+struct TaskSettings {
   RunSettings settings;
-  Fields invocation_fields, fields;
+  Fields fields;
 };
 
+struct State {
+  Invocation invocation;
+  Fields invocation_fields;
+  TaskFlags flags;
+  std::vector<TaskSettings> tasks;  // as tasks() lists them
+};
+
+std::string text_in(const std::vector<TomlEntry>& entries, const std::string& key) {
+  for (const TomlEntry& entry : entries)
+    if (entry.key == key && std::holds_alternative<std::string>(entry.value)) return std::get<std::string>(entry.value);
+  return "";
+}
+
 /// A setting that decides where others come from: as a flag, the environment or the configuration file gives it.
-std::string early_setting(const Fields& fields, const std::string& config, const std::string& name, const std::string& key) {
-  std::string text = fields.early_text(name);
-  if (!text.empty() || config.empty()) return text;
-  for (const TomlEntry& entry : read_toml(config))
-    if (entry.key == key && std::holds_alternative<std::string>(entry.value)) text = std::get<std::string>(entry.value);
-  return text;
+std::string early_setting(const TaskFlags& flags, const std::string& config, const std::string& name, const std::string& key) {
+  const std::string text = flags.text(name);
+  return !text.empty() || config.empty() ? text : text_in(read_toml(config), key);
+}
+
+/// What a run starts from besides flags.
+struct Start {
+  std::string config, preset, init_from;
+  const ResumePoint* resume = nullptr;
+};
+
+/// The task is that of the run, as given, or that of what the run starts from.
+TaskSettings& chosen_task(State& state, const Start& start) {
+  std::string name;
+  if (start.resume != nullptr)
+    name = text_in(start.resume->state.settings, "task");
+  else
+    name = early_setting(state.flags, start.config, "task", "task");
+  if (name.empty() && !start.preset.empty()) name = preset_task(start.preset);
+  if (name.empty() && !start.init_from.empty()) name = read_model_task(start.init_from);
+  if (name.empty()) name = tasks().front().name;
+  task_named(name);
+  size_t place = 0;
+  while (tasks()[place].name != name) ++place;
+  return state.tasks[place];
 }
 
 /// Finds the run to go on with, if one is asked for, and settles every setting.
@@ -56,27 +92,34 @@ RunRequest settle(State& state, const GeneralOptions& general) {
     else
       request = reopen_run(folder);
   }
-  std::string config = invocation.config;
+  Start start{.config = invocation.config};
   if (request.folder.empty())
     request.folder = invocation.out;
   else if (const std::string saved = request.folder + "/config.toml"; std::filesystem::exists(saved))
-    config = saved;
-
+    start.config = saved;
   if (request.resume) {
-    state.fields.set_from(request.resume->state.settings, Origin::preset, request.resume->checkpoint + "/state.json");
+    start.resume = &*request.resume;
   } else {
-    if (const std::string preset = early_setting(state.fields, config, "preset", "preset"); !preset.empty())
-      apply_preset(state.fields, preset);
-    if (const std::string init_from = early_setting(state.fields, config, "init-from", "init_from"); !init_from.empty())
-      set_model_from_checkpoint(state.fields, find_checkpoint(init_from));
+    start.preset = early_setting(state.flags, start.config, "preset", "preset");
+    start.init_from = early_setting(state.flags, start.config, "init-from", "init_from");
+    if (!start.init_from.empty()) start.init_from = find_checkpoint(start.init_from);
   }
-  resolve(state.fields, config);
-  if (general.seed >= 0) state.fields.at("seed").set(Value(general.seed), Origin::flag, "--seed");
+
+  auto& [settings, fields] = chosen_task(state, start);
+  if (request.resume) {
+    fields.set_from(request.resume->state.settings, Origin::preset, request.resume->checkpoint + "/state.json");
+  } else {
+    if (!start.preset.empty()) apply_preset(fields, start.preset, settings.train.task);
+    if (!start.init_from.empty()) task_named(settings.train.task).set_model(fields, start.init_from);
+  }
+  resolve(fields, start.config);
+  state.flags.set(fields, settings.train.task);
+  if (general.seed >= 0) fields.at("seed").set(Value(general.seed), Origin::flag, "--seed");
   if (request.resume)
-    refuse_changes(state.fields, request.resume->state.settings);
+    refuse_changes(fields, request.resume->state.settings);
   else
-    fit_warmup(state.fields, state.settings);
-  request.settings = state.settings;
+    fit_warmup(fields, settings);
+  request.settings = settings;
   request.threads = general.threads;
   request.device = parse_device(general.device);
   if (general.json) request.on_row = [](const std::string& line) { print(line); };
@@ -86,10 +129,14 @@ RunRequest settle(State& state, const GeneralOptions& general) {
 std::string text_of(const RunSummary& summary) {
   std::string out =
       fmt::format("{} at step {} in {}", summary.finished ? "finished" : "stopped", summary.step, duration_text(summary.seconds));
-  if (summary.loss) out += fmt::format(": {} tokens/s, loss {:.4f}", count_text(summary.tokens_per_s), *summary.loss);
+  if (summary.loss) out += fmt::format(": {} {}/s, loss {:.4f}", count_text(summary.units_per_s), summary.unit, *summary.loss);
   out += "\n";
   if (summary.best) out += fmt::format("best validation loss on the way {:.4f} at step {}\n", summary.best->loss, summary.best->step);
-  if (summary.val_loss) out += fmt::format("validation loss {:.4f} over all {} windows\n", *summary.val_loss, summary.val_windows);
+  if (summary.val) {
+    out += fmt::format("validation loss {:.4f}", summary.val->loss);
+    for (const auto& [name, value] : summary.val->more) out += fmt::format(", {} {:.4f}", name, value);
+    out += fmt::format(" over all {} {}\n", summary.val->count, summary.counted);
+  }
   return out + fmt::format("checkpoint {}\n", escaped(summary.checkpoint));
 }
 
@@ -98,16 +145,25 @@ std::string text_of(const RunSummary& summary) {
 void add_train(Subcommand& command) {
   const auto state = std::make_shared<State>();
   describe(state->invocation_fields, state->invocation);
-  describe(state->fields, state->settings);
+  for (const TaskEntry& entry : tasks()) {
+    TaskSettings& task = state->tasks.emplace_back();
+    task.settings.train.task = entry.name;
+  }
+  std::vector<std::pair<std::string, Fields*>> described;
+  for (TaskSettings& task : state->tasks) {  // whose addresses no longer change
+    describe(task.fields, task.settings);
+    described.emplace_back(task.settings.train.task, &task.fields);
+  }
   set_examples(command.app,
                "aot train --data text --out run                          the defaults: MSSA with 0.8 M parameters\n"
                "aot train --data text --out run --preset gpt2-tiny       named settings\n"
                "aot train --data text --out run --width 128 --steps 500  and any of them changed\n"
+               "aot train --data digits --out run --preset aot-mssa-v-digits  a model of pictures: --task vision\n"
                "aot train --resume run                                   go on exactly where it stopped\n"
                "aot train --resume run --steps 4000                      and further, the schedule as it was\n");
   state->invocation_fields.add_flags(command.app);
-  state->fields.add_flags(command.app);
-  describe_seed(state->fields, state->settings);
+  state->flags.add(command.app, described);
+  for (TaskSettings& task : state->tasks) describe_seed(task.fields, task.settings);
 
   const GeneralOptions& general = command.general;
   command.app.callback([state, &general] {

@@ -28,7 +28,7 @@ TrainState state_at(int64_t step) {
   return {.run = "0123456789abcdef",
           .step = step,
           .horizon = 100,
-          .tokens = 64 * step,
+          .units = 64 * step,
           .seconds = 0.25,
           .next_data = step,
           .evaluated = step,
@@ -53,7 +53,11 @@ class Checkpoints : public testing::Test {
   }
   void save(int64_t step) {
     optimizer_.set_steps(step);
-    save_checkpoint(run_.path(), model_, optimizer_, "{}", state_at(step));
+    const auto files = [this](AtomicFolder& folder) {
+      save_model(folder, model_);
+      folder.add_text("tokenizer.json", "{}");
+    };
+    save_checkpoint(run_.path(), files, optimizer_, state_at(step));
   }
   [[nodiscard]] std::string path_of(int64_t step) const { return run_.path("checkpoints/" + checkpoint_name(step)); }
 
@@ -216,18 +220,21 @@ TEST_F(Checkpoints, EveryMemberOfTheStateIsNeeded) {
     }
   }
   EXPECT_GT(members, 12);
-  const std::vector<std::pair<std::string, Json>> wrong = {{"step", -1},   {"step", 1.5},  {"step", "3"},
-                                                           {"tokens", -5}, {"machine", 3}, {"run", 7}};
+  const std::vector<std::pair<std::string, Json>> wrong = {{"step", -1},  {"step", 1.5},  {"step", "3"},
+                                                           {"units", -5}, {"machine", 3}, {"run", 7}};
   for (const auto& [key, value] : wrong) {
     Json changed = whole;
     changed[key] = value;
     expect_named(changed, key);
   }
-  Json old = whole;  // made before the kernels' path was written down
+  Json old = whole;  // made when tokens were all that was counted, and before the kernels' path was written down
   old["format"] = 1;
+  old["tokens"] = old["units"];
+  old.erase("units");
   old["machine"].erase("path");
   write(3, "state.json", dump_json(old));
   EXPECT_EQ(read_state(path_of(3)).machine.path, "");
+  EXPECT_EQ(read_state(path_of(3)).units, 64 * 3);
   Json newer = whole;
   newer["format"] = 99;
   write(3, "state.json", dump_json(newer));

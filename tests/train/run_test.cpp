@@ -46,7 +46,7 @@ class Runs : public testing::Test {
   [[nodiscard]] RunRequest request(const std::string& name) const {
     RunRequest out;
     out.folder = folder_.path(name);
-    out.settings.model = tiny_model();
+    out.settings.language = tiny_model();
     TrainOptions& train = out.settings.train;
     train.data = folder_.path("data");
     train.steps = 20;
@@ -114,18 +114,18 @@ TEST_F(Runs, EndWithResultsAndTheCheckpointsAskedFor) {
   const RunSummary summary = train(request("run"));
   EXPECT_TRUE(summary.finished);
   EXPECT_EQ(summary.step, 20);
-  EXPECT_EQ(summary.tokens, 20 * 4 * kTinyContext);
-  ASSERT_TRUE(summary.val_loss && summary.best && summary.loss);
-  EXPECT_EQ(summary.val_windows, (400 - 1 + kTinyContext - 1) / kTinyContext);
+  EXPECT_EQ(summary.units, 20 * 4 * kTinyContext);
+  ASSERT_TRUE(summary.val && summary.best && summary.loss);
+  EXPECT_EQ(summary.val->count, (400 - 1 + kTinyContext - 1) / kTinyContext);
   const TextDataset data = open_text_dataset(folder_.path("data"), "", kTinyVocab);
-  EXPECT_EQ(*summary.val_loss, score_text(*load_model(summary.checkpoint), source_of(*data.val), nullptr)->loss);
-  EXPECT_LT(*summary.val_loss, 2.39);  // log 11, where an untrained model stands
+  EXPECT_EQ(summary.val->loss, score_text(*load_model(summary.checkpoint), source_of(*data.val), nullptr)->loss);
+  EXPECT_LT(summary.val->loss, 2.39);  // log 11, where an untrained model stands
   EXPECT_EQ(summary.best->step, 20);
   EXPECT_EQ(checkpoints("run"), (std::vector<std::string>{"best", "last", checkpoint_name(15), checkpoint_name(20)}));
   EXPECT_TRUE(fs::exists(folder_.path("run/summary.json")));
   EXPECT_EQ(folder_.read("run/config.toml"), toml_of([&] {
               RunSettings settings = request("run").settings;
-              settings.model = resolved(settings.model);
+              settings.language = resolved(settings.language);
               return settings;
             }()));
 }
@@ -190,12 +190,12 @@ TEST_F(Runs, StoppedInTheirLastValidationAreFinishedByAResume) {
   const RunSummary half = stopped_at("{\"step\":20,\"val_loss\"");
   EXPECT_EQ(half.step, 20);
   EXPECT_FALSE(half.finished);
-  EXPECT_FALSE(half.val_loss);
+  EXPECT_FALSE(half.val);
   EXPECT_FALSE(fs::exists(folder_.path("run/summary.json")));
   RunRequest resumed = reopen_run(folder_.path("run"));
   resumed.settings = request("run").settings;
   const RunSummary whole = train(std::move(resumed));
-  EXPECT_TRUE(whole.finished && whole.val_loss);
+  EXPECT_TRUE(whole.finished && whole.val);
   EXPECT_TRUE(fs::exists(folder_.path("run/summary.json")));
 }
 
@@ -273,15 +273,15 @@ TEST_F(Runs, ThatCannotStartLeaveNothing) {
   };
   refused(2, "--data", [](RunRequest& r) { r.settings.train.data.clear(); });
   refused(3, "no such file", [](RunRequest& r) { r.settings.train.data += "-absent"; });
-  refused(3, "has 400 tokens, need 1001", [](RunRequest& r) { r.settings.model.context = 1000; });
-  refused(2, "not divisible", [](RunRequest& r) { r.settings.model.heads = 5; });
+  refused(3, "has 400 tokens, need 1001", [](RunRequest& r) { r.settings.language.context = 1000; });
+  refused(2, "not divisible", [](RunRequest& r) { r.settings.language.heads = 5; });
   refused(4, "of memory", [](RunRequest& r) {
-    r.settings.model.width = 1 << 18;
-    r.settings.model.heads = 1 << 17;
-    r.settings.model.head_dim = 2;
+    r.settings.language.width = 1 << 18;
+    r.settings.language.heads = 1 << 17;
+    r.settings.language.head_dim = 2;
   });
   refused(4, "and activations", [](RunRequest& r) {  // small weights, and more activations than any machine holds
-    r.settings.model.width = 4096;
+    r.settings.language.width = 4096;
     r.settings.train.batch = 1 << 20;
   });
   fs::create_directory(folder_.path("used"));

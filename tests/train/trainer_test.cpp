@@ -46,6 +46,10 @@ double distance(const LanguageModel& a, const LanguageModel& b) {
   return most;
 }
 
+StepResult take_step(Trainer& trainer, const LanguageModel& model, const Batch& batch, const LanguageInput& input = {}) {
+  return trainer.step([&](const Pass& pass) { return language_loss(model, batch.ids, batch.targets, pass, input); });
+}
+
 TrainOptions options_of(int64_t batch, int64_t accumulate) {
   TrainOptions options;
   options.batch = batch;
@@ -56,11 +60,11 @@ TrainOptions options_of(int64_t batch, int64_t accumulate) {
 
 TEST(Trainer, LearnsToCount) {
   const LanguageModel model(tiny_model(), 1);
-  Trainer trainer(model, options_of(8, 1), 1, 60);
+  Trainer trainer(model.parameters(), options_of(8, 1), 1, 60);
   double first = 0, last = 0;
   for (int64_t step = 0; step < 60; ++step) {
     const Batch batch = counting_batch(8, static_cast<uint64_t>(step));
-    last = trainer.step(batch.ids, batch.targets).loss;
+    last = take_step(trainer, model, batch).loss;
     if (step == 0) first = last;
   }
   EXPECT_NEAR(first, std::log(static_cast<double>(kTinyVocab)), 0.1);
@@ -84,7 +88,7 @@ TEST(Trainer, LossesOnTheKernelsAreThoseOfThePlainFormForTwoHundredSteps) {
   const LanguageModel fused_model(shape, 4), plain_model(shape, 4);
   TrainOptions options = options_of(8, 1);
   options.schedule = {.lr = 1e-3, .min_lr = 1e-4, .warmup = 20};
-  Trainer fused(fused_model, options, 1, 200), plain(plain_model, options, 1, 200);
+  Trainer fused(fused_model.parameters(), options, 1, 200), plain(plain_model.parameters(), options, 1, 200);
   Taps taps;  // a listener makes attention take the plain form
   int64_t heard = 0;
   taps.listen("layers.*.weights", [&heard](const std::string&, const at::Tensor& value) {
@@ -94,8 +98,8 @@ TEST(Trainer, LossesOnTheKernelsAreThoseOfThePlainFormForTwoHundredSteps) {
   double first = 0, last = 0;
   for (uint64_t step = 0; step < 200; ++step) {
     const Batch batch = batch_of(step);
-    last = fused.step(batch.ids, batch.targets).loss;
-    ASSERT_NEAR(last, plain.step(batch.ids, batch.targets, {.taps = &taps}).loss, 1e-4) << "step " << step;
+    last = take_step(fused, fused_model, batch).loss;
+    ASSERT_NEAR(last, take_step(plain, plain_model, batch, {.taps = &taps}).loss, 1e-4) << "step " << step;
     if (step == 0) first = last;
   }
   EXPECT_EQ(heard, 400);
@@ -104,10 +108,10 @@ TEST(Trainer, LossesOnTheKernelsAreThoseOfThePlainFormForTwoHundredSteps) {
 
 TEST(Trainer, TwoPassesOfHalfABatchEqualOneOfAll) {
   const LanguageModel whole_model(tiny_model(), 2), halves_model(tiny_model(), 2);
-  Trainer whole(whole_model, options_of(8, 1), 1, 10), halves(halves_model, options_of(4, 2), 1, 10);
+  Trainer whole(whole_model.parameters(), options_of(8, 1), 1, 10), halves(halves_model.parameters(), options_of(4, 2), 1, 10);
   for (uint64_t step = 0; step < 3; ++step) {
     const Batch batch = counting_batch(8, step);
-    const StepResult a = whole.step(batch.ids, batch.targets), b = halves.step(batch.ids, batch.targets);
+    const StepResult a = take_step(whole, whole_model, batch), b = take_step(halves, halves_model, batch);
     EXPECT_NEAR(a.loss, b.loss, 1e-6);
     EXPECT_NEAR(a.gradient_norm, b.gradient_norm, 1e-5 * a.gradient_norm);
     EXPECT_EQ(a.lr, b.lr);
@@ -120,9 +124,9 @@ TEST(Trainer, ClipsByTheGlobalNorm) {
   const LanguageModel model(tiny_model(), 3);
   TrainOptions options = options_of(4, 1);
   options.clip = 1e-3;
-  Trainer trainer(model, options, 1, 10);
-  EXPECT_GT(trainer.step(batch.ids, batch.targets).gradient_norm, 1e-2);  // told as it was
-  double squares = 0;                                                     // first moments are (1 - beta1) times the clipped gradient
+  Trainer trainer(model.parameters(), options, 1, 10);
+  EXPECT_GT(take_step(trainer, model, batch).gradient_norm, 1e-2);  // told as it was
+  double squares = 0;                                               // first moments are (1 - beta1) times the clipped gradient
   const Parameters moments = trainer.optimizer().moments();
   for (size_t i = 0; i < moments.size(); i += 2) squares += moments[i].value.square().sum().item<double>();
   EXPECT_NEAR(std::sqrt(squares), 0.1 * 1e-3, 1e-8);
@@ -132,12 +136,13 @@ TEST(Trainer, SameSeedGivesTheSameBitsWithDropout) {
   LanguageOptions with_dropout = tiny_model();
   with_dropout.dropout = 0.2;
   const LanguageModel a(with_dropout, 4), b(with_dropout, 4), c(with_dropout, 4);
-  Trainer first(a, options_of(2, 2), 7, 10), second(b, options_of(2, 2), 7, 10), other(c, options_of(2, 2), 8, 10);
+  Trainer first(a.parameters(), options_of(2, 2), 7, 10), second(b.parameters(), options_of(2, 2), 7, 10),
+      other(c.parameters(), options_of(2, 2), 8, 10);
   for (uint64_t step = 0; step < 3; ++step) {
     const Batch batch = counting_batch(4, step);
-    const double loss = first.step(batch.ids, batch.targets).loss;
-    EXPECT_EQ(second.step(batch.ids, batch.targets).loss, loss);
-    EXPECT_NE(other.step(batch.ids, batch.targets).loss, loss);
+    const double loss = take_step(first, a, batch).loss;
+    EXPECT_EQ(take_step(second, b, batch).loss, loss);
+    EXPECT_NE(take_step(other, c, batch).loss, loss);
   }
   EXPECT_EQ(distance(a, b), 0);
   EXPECT_GT(distance(a, c), 0);
@@ -146,14 +151,14 @@ TEST(Trainer, SameSeedGivesTheSameBitsWithDropout) {
 TEST(Trainer, RefusesALossThatIsNotFiniteAndChangesNothing) {
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     const LanguageModel model(tiny_model(), 5);
-    Trainer trainer(model, options_of(4, 1), 1, 10);
+    Trainer trainer(model.parameters(), options_of(4, 1), 1, 10);
     const Batch batch = counting_batch(4, 1);
-    trainer.step(batch.ids, batch.targets);
+    take_step(trainer, model, batch);
     const Parameter last = model.parameters().back();
     last.value.detach().flatten()[0].fill_(bad);
     const std::vector<at::Tensor> before = copies(model);
-    expect_error(1, "non-finite: step 2: loss is ", [&] { trainer.step(batch.ids, batch.targets); });
-    EXPECT_NE(error_of([&] { trainer.step(batch.ids, batch.targets); }).find(last.name), std::string::npos);
+    expect_error(1, "non-finite: step 2: loss is ", [&] { take_step(trainer, model, batch); });
+    EXPECT_NE(error_of([&] { take_step(trainer, model, batch); }).find(last.name), std::string::npos);
     EXPECT_EQ(trainer.steps(), 1);
     const Parameters after = model.parameters();
     for (size_t i = 0; i + 1 < after.size(); ++i) EXPECT_TRUE(after[i].value.equal(before[i])) << after[i].name;
@@ -162,40 +167,40 @@ TEST(Trainer, RefusesALossThatIsNotFiniteAndChangesNothing) {
 
 TEST(Trainer, RefusesAGradientThatIsNotFiniteAndChangesNothing) {
   const LanguageModel model(tiny_model(), 6);
-  Trainer trainer(model, options_of(4, 1), 1, 10);
+  Trainer trainer(model.parameters(), options_of(4, 1), 1, 10);
   const Batch batch = counting_batch(4, 1);
   const Parameter first = model.parameters().front();
   first.value.register_hook([](const at::Tensor& gradient) { return gradient.mul(std::numeric_limits<double>::infinity()); });
   const std::vector<at::Tensor> before = copies(model);
-  expect_error(1, "non-finite: step 1: gradient of '" + first.name + "'", [&] { trainer.step(batch.ids, batch.targets); });
+  expect_error(1, "non-finite: step 1: gradient of '" + first.name + "'", [&] { take_step(trainer, model, batch); });
   const Parameters after = model.parameters();
   for (size_t i = 0; i < after.size(); ++i) EXPECT_TRUE(after[i].value.equal(before[i])) << after[i].name;
 }
 
 TEST(Trainer, ForgetsTheGradientsOfAStepThatWasRefused) {
   const LanguageModel model(tiny_model(), 8), untouched(tiny_model(), 8);
-  Trainer trainer(model, options_of(4, 1), 1, 10), other(untouched, options_of(4, 1), 1, 10);
+  Trainer trainer(model.parameters(), options_of(4, 1), 1, 10), other(untouched.parameters(), options_of(4, 1), 1, 10);
   const Batch batch = counting_batch(4, 1);
   const at::Tensor weight = model.blocks().front().mixer().parameters().front().value;  // used once: sums have one order, hooked or not
   const unsigned hook =
       weight.register_hook([](const at::Tensor& gradient) { return gradient.mul(std::numeric_limits<double>::infinity()); });
-  expect_error(1, "non-finite: step 1: gradient of", [&] { trainer.step(batch.ids, batch.targets); });
+  expect_error(1, "non-finite: step 1: gradient of", [&] { take_step(trainer, model, batch); });
   weight.remove_hook(hook);
-  EXPECT_EQ(trainer.step(batch.ids, batch.targets).gradient_norm, other.step(batch.ids, batch.targets).gradient_norm);
+  EXPECT_EQ(take_step(trainer, model, batch).gradient_norm, take_step(other, untouched, batch).gradient_norm);
   EXPECT_EQ(distance(model, untouched), 0);
 }
 
 TEST(Trainer, LearnsInBfloat16OverFloat32Weights) {
   const LanguageModel exact_model(tiny_model(), 7), model(tiny_model(), 7);
   TrainOptions options = options_of(8, 1);
-  Trainer exact(exact_model, options, 1, 40);
+  Trainer exact(exact_model.parameters(), options, 1, 40);
   options.dtype = "bfloat16";
-  Trainer trainer(model, options, 1, 40);
+  Trainer trainer(model.parameters(), options, 1, 40);
   double loss = 0;
   for (uint64_t step = 0; step < 40; ++step) {
     const Batch batch = counting_batch(8, step);
-    const double in_float = exact.step(batch.ids, batch.targets).loss;
-    loss = trainer.step(batch.ids, batch.targets).loss;
+    const double in_float = take_step(exact, exact_model, batch).loss;
+    loss = take_step(trainer, model, batch).loss;
     if (step == 0) {
       EXPECT_NEAR(loss, in_float, 0.02);
       EXPECT_NE(loss, in_float);  // or nothing ran in bfloat16

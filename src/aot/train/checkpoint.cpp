@@ -25,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kStateFormat = 2;  // 1: without the path of the kernels
+constexpr int64_t kStateFormat = 3;  // 1: without the path of the kernels; 2: `tokens` in place of `units`
 constexpr const char* kPrefix = "step-";
 
 std::string checkpoints_of(const std::string& run) {
@@ -89,7 +89,7 @@ std::string state_text(const TrainState& state) {
       {"format", kStateFormat},
       {"run", state.run},
       {"step", state.step},
-      {"tokens", state.tokens},
+      {"units", state.units},
       {"evaluated", state.evaluated},
       {"seconds", state.seconds},
       {"data",
@@ -120,7 +120,7 @@ TrainState read_state(const std::string& checkpoint) {
   TrainState state;
   state.run = json_text(json, "run", path);
   state.step = count(json, "step");
-  state.tokens = count(json, "tokens");
+  state.units = count(json, format >= 3 ? "units" : "tokens");
   state.evaluated = count(json, "evaluated");
   state.seconds = json_number(json, "seconds", path);
   const Json& data = member_object("data");
@@ -144,15 +144,14 @@ std::string checkpoint_name(int64_t step) {
   return fmt::format("{}{:08}", kPrefix, step);
 }
 
-void save_checkpoint(const std::string& run, const LanguageModel& model, const AdamW& optimizer, const std::string& tokenizer_json,
+void save_checkpoint(const std::string& run, const std::function<void(AtomicFolder&)>& save_model, const AdamW& optimizer,
                      const TrainState& state) {
-  refuse_non_finite(model.parameters(), state.step);
+  refuse_non_finite(optimizer.parameters(), state.step);
   refuse_non_finite(optimizer.moments(), state.step);
   const std::string name = checkpoint_name(state.step);
   make_folders(checkpoints_of(run));
   AtomicFolder folder(checkpoints_of(run), name);
-  save_model(folder, model);
-  if (!tokenizer_json.empty()) folder.add_text("tokenizer.json", tokenizer_json);
+  save_model(folder);
   save_tensors(folder, "optimizer.safetensors", optimizer.moments(), {{"step", std::to_string(optimizer.steps())}});
   folder.add_text("state.json", state_text(state));
   Manifest manifest;

@@ -3,19 +3,20 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "aot/core/atomic.h"
 #include "aot/io/toml.h"
-#include "aot/models/language.h"
 #include "aot/train/metrics.h"
 #include "aot/train/optimizer.h"
 
 namespace aot {
 
-/// What a model was trained on, by digest.
+/// What a model was trained on, by digest; empty where there is no such file.
 struct DataFacts {
   std::string train_sha256, val_sha256, tokenizer_sha256;
 };
@@ -41,7 +42,7 @@ struct TrainState {
   std::string run;      // random name, the same in all checkpoints of a run
   int64_t step = 0;     // updates done
   int64_t horizon = 0;  // steps over which the schedule goes
-  int64_t tokens = 0;
+  int64_t units = 0;    // tokens, or whatever the task counts, seen
   double seconds = 0;
   int64_t next_data = 0;  // step whose windows come next
   int64_t evaluated = 0;  // step up to which evaluations and samples are done: a signal may have put one off
@@ -59,9 +60,10 @@ TrainState read_state(const std::string& checkpoint);
 /// "step-00001200".
 std::string checkpoint_name(int64_t step);
 
-/// Saves a whole checkpoint under FOLDER/checkpoints and points `last` at it. Refuses, with Error `non-finite`, weights or moments that
-/// hold a NaN or an infinity. Throws FileError (exit 4) when it cannot be written; older checkpoints stay as they are.
-void save_checkpoint(const std::string& run, const LanguageModel& model, const AdamW& optimizer, const std::string& tokenizer_json,
+/// Saves a whole checkpoint under FOLDER/checkpoints and points `last` at it; `save_model` adds the files that others read. Refuses, with
+/// Error `non-finite`, weights or moments that hold a NaN or an infinity. Throws FileError (exit 4) when it cannot be written; older
+/// checkpoints stay as they are.
+void save_checkpoint(const std::string& run, const std::function<void(AtomicFolder& folder)>& save_model, const AdamW& optimizer,
                      const TrainState& state);
 
 /// Loads the moments of a checkpoint; throws FileError naming the tensor that is missing, of another shape, or holds an impossible value.

@@ -8,7 +8,6 @@
 #include <optional>
 #include <string_view>
 
-#include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
 
 #include "aot/core/atomic.h"
@@ -18,16 +17,11 @@
 #include "aot/core/non_finite.h"
 #include "aot/core/random.h"
 #include "aot/core/signals.h"
-#include "aot/data/loader.h"
-#include "aot/generate/generate.h"
 #include "aot/io/error.h"
 #include "aot/ops/ceilings.h"
-#include "aot/train/evaluate.h"
 
 namespace aot {
 namespace {
-
-constexpr int64_t kSampleTokens = 200;
 
 class Loop {
  public:
@@ -36,11 +30,11 @@ class Loop {
         train_(parts_.settings.train),
         seed_(static_cast<uint64_t>(train_.seed)),
         state_(parts_.state),
-        context_(parts_.model.options().context),
+        unit_(task_named(train_.task).unit),
         end_(planned_steps(parts_.settings)),
         stop_(train_.stop_after > 0 ? std::min(train_.stop_after, end_) : end_),
         peak_gflops_(measured_peak_gflops(parse_dtype(train_.dtype))),
-        tokenizer_json_(parts_.data.tokenizer ? parts_.data.tokenizer->to_json() : ""),
+        flop_per_unit_(parts_.task.flop_per_unit()),
         seconds_before_(state_.seconds),
         saved_step_(state_.step),
         logged_step_(state_.step) {}
@@ -48,16 +42,16 @@ class Loop {
   LoopResult run();
 
  private:
-  void one_step(BatchLoader& loader);
+  void one_step();
   void watch();
   void look();
   bool evaluate();
   void sample();
   void save(bool must);
   void log_row();
-  /// Tokens per second of this process.
+  /// Units per second of this process.
   [[nodiscard]] double rate() const {
-    return static_cast<double>(steps_here_ * tokens_per_step(parts_.settings)) / std::max(step_seconds_, 1e-9);
+    return static_cast<double>(steps_here_ * units_per_step(parts_.settings)) / std::max(step_seconds_, 1e-9);
   }
   [[nodiscard]] double seconds() const { return seconds_before_ + seconds_since(start_); }
   [[nodiscard]] bool out_of_time() const { return train_.max_minutes > 0 && seconds() >= 60 * train_.max_minutes; }
@@ -68,15 +62,16 @@ class Loop {
   const TrainOptions& train_;
   uint64_t seed_;
   TrainState& state_;
-  int64_t context_;
+  std::string unit_;
   int64_t end_, stop_;  // steps at which the budget, and this process, end
   double peak_gflops_;
-  std::string tokenizer_json_;
+  double flop_per_unit_;
 
   Clock::time_point start_ = Clock::now();
   double seconds_before_;      // trained by earlier processes
   double step_seconds_ = 0;    // spent in steps by this process
   double logged_seconds_ = 0;  // of those, up to the last row
+  double waited_ = 0;          // since then, for batches
   int64_t saved_step_, logged_step_, steps_here_ = 0;
   bool improved_ = false;  // the newest evaluation was the best, and is not saved yet
   std::optional<BestLoss> saved_best_ = state_.best;
@@ -90,32 +85,31 @@ LoopResult Loop::run() {
     look();
     if (improved_) save(true);
   }
-  BatchLoader loader(*parts_.data.train,
-                     {.seed = seed_, .first_step = state_.step, .rows = train_.batch * train_.accumulate, .length = context_ + 1});
+  parts_.task.begin(seed_, state_.step);
   Progress progress("train", static_cast<double>(end_), "steps", static_cast<double>(state_.step));
   while (state_.step < stop_ && stop_signal() == 0) {
-    one_step(loader);
+    one_step();
     if (out_of_time()) end_ = stop_ = state_.step;
     watch();
-    progress.update(static_cast<double>(state_.step), fmt::format("loss {:.3f}  {} tokens/s", last_.loss, count_text(rate())));
+    progress.update(static_cast<double>(state_.step), fmt::format("loss {:.3f}  {} {}/s", last_.loss, count_text(rate()), unit_));
   }
   progress.finish();
   if (saved_step_ != state_.step) save(true);
   state_.seconds = seconds();
-  LoopResult result{.finished = state_.step >= end_, .loss = {}, .tokens_per_s = rate()};
+  LoopResult result{.finished = state_.step >= end_, .loss = {}, .units_per_s = rate()};
   if (steps_here_ > 0) result.loss = last_.loss;
   return result;
 }
 
-void Loop::one_step(BatchLoader& loader) {
+void Loop::one_step() {
   const Clock::time_point start = Clock::now();
-  const at::Tensor tokens = at::from_blob(const_cast<int64_t*>(loader.next()), {train_.batch * train_.accumulate, context_ + 1}, at::kLong);
-  const at::Tensor on_device = tokens.to(parts_.device);
-  last_ = parts_.trainer.step(on_device.narrow(1, 0, context_), on_device.narrow(1, 1, context_));
+  parts_.task.next_batch();
+  waited_ += seconds_since(start);
+  last_ = parts_.trainer.step([this](const Pass& pass) { return parts_.task.loss(pass); });
   step_seconds_ += seconds_since(start);
   ++steps_here_;
   ++state_.step;
-  state_.tokens += tokens_per_step(parts_.settings);
+  state_.units += units_per_step(parts_.settings);
 }
 
 /// What is done between two steps.
@@ -135,42 +129,43 @@ void Loop::look() {
 
 void Loop::log_row() {
   const double spent = std::max(step_seconds_ - logged_seconds_, 1e-9);
-  const double tokens_per_s = static_cast<double>((state_.step - logged_step_) * tokens_per_step(parts_.settings)) / spent;
-  const double gflops = tokens_per_s * parts_.flop_per_token / 1e9;
+  const double units_per_s = static_cast<double>((state_.step - logged_step_) * units_per_step(parts_.settings)) / spent;
+  const double gflops = units_per_s * flop_per_unit_ / 1e9;
   if (gflops > peak_gflops_)  // the first measurement was disturbed
     peak_gflops_ = std::max(gflops, measured_peak_gflops(parse_dtype(train_.dtype)));
   parts_.log.step({.step = state_.step,
                    .loss = last_.loss,
                    .lr = last_.lr,
                    .gradient_norm = last_.gradient_norm,
-                   .tokens = state_.tokens,
+                   .units = state_.units,
                    .seconds = seconds(),
-                   .tokens_per_s = tokens_per_s,
+                   .units_per_s = units_per_s,
+                   .data_wait = waited_ / spent,
                    .peak_share = gflops / peak_gflops_,
                    .memory_bytes = peak_resident_bytes()});
   logged_step_ = state_.step;
   logged_seconds_ = step_seconds_;
+  waited_ = 0;
 }
 
 /// False when a signal came in between.
 bool Loop::evaluate() {
-  if (!parts_.data.val) return true;
-  const WindowLoss result = mean_loss(parts_.model, *parts_.data.val, train_.eval_windows, train_.batch);
-  if (result.windows == 0) return false;
-  if (!std::isfinite(result.loss)) throw NonFiniteError(fmt::format("step {}: validation loss is {}", state_.step, result.loss));
-  improved_ = !state_.best || result.loss < state_.best->loss;
-  if (improved_) state_.best = BestLoss{state_.step, result.loss};
-  parts_.log.validation(state_.step, result.loss, result.windows, improved_);
-  log_info(fmt::format("step {}: validation loss {:.4f}{}", state_.step, result.loss, improved_ ? ", the best so far" : ""));
+  if (!parts_.task.has_validation()) return true;
+  const std::optional<Evaluation> result = parts_.task.watch();
+  if (!result) return false;
+  if (!std::isfinite(result->loss)) throw NonFiniteError(fmt::format("step {}: validation loss is {}", state_.step, result->loss));
+  improved_ = !state_.best || result->loss < state_.best->loss;
+  if (improved_) state_.best = BestLoss{state_.step, result->loss};
+  parts_.log.validation(state_.step, result->loss, result->count, improved_, result->more);
+  std::string more;
+  for (const auto& [name, value] : result->more) more += fmt::format(", {} {:.4f}", name, value);
+  log_info(fmt::format("step {}: validation loss {:.4f}{}{}", state_.step, result->loss, more, improved_ ? ", the best so far" : ""));
   return true;
 }
 
 void Loop::sample() {
-  if (!parts_.data.tokenizer) return;
-  GenerateOptions options;
-  options.tokens = kSampleTokens;
-  Generator generator(parts_.model, *parts_.data.tokenizer, "");
-  const std::string text = generator.sample(derive_seed(seed_, "sample", static_cast<uint64_t>(state_.step)), options).text;
+  const std::string text = parts_.task.sample(derive_seed(seed_, "sample", static_cast<uint64_t>(state_.step)));
+  if (text.empty()) return;
   parts_.log.sample(state_.step, text);
   log_info(fmt::format("step {}: sample", state_.step));
   std::string_view rest = text;
@@ -186,7 +181,8 @@ void Loop::save(bool must) {
   state_.next_data = state_.step;
   state_.logs = parts_.log.sync();
   try {
-    save_checkpoint(parts_.folder, parts_.model, parts_.trainer.optimizer(), tokenizer_json_, state_);
+    save_checkpoint(
+        parts_.folder, [this](AtomicFolder& folder) { parts_.task.save(folder); }, parts_.trainer.optimizer(), state_);
     if (improved_) replace_link(parts_.folder + "/checkpoints", "best", checkpoint_name(state_.step));
     remove_old_checkpoints(parts_.folder, state_, train_.keep, parts_.damaged);
     saved_step_ = state_.step;

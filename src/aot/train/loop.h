@@ -7,13 +7,10 @@
 #include <set>
 #include <string>
 
-#include <c10/core/Device.h>
-
-#include "aot/data/token_dataset.h"
-#include "aot/models/language.h"
 #include "aot/train/checkpoint.h"
 #include "aot/train/metrics.h"
 #include "aot/train/settings.h"
+#include "aot/train/task.h"
 #include "aot/train/trainer.h"
 
 namespace aot {
@@ -22,20 +19,17 @@ namespace aot {
 struct LoopParts {
   const std::string& folder;
   const RunSettings& settings;
-  const TextDataset& data;
-  const LanguageModel& model;
+  Task& task;
   Trainer& trainer;
   MetricsLog& log;
   TrainState& state;
-  at::Device device;
-  double flop_per_token = 0;
   std::set<std::string> damaged;  // checkpoints that are not whole
 };
 
 struct LoopResult {
   bool finished = false;       // the budget is used up
   std::optional<double> loss;  // of the last step, if there was one
-  double tokens_per_s = 0;
+  double units_per_s = 0;
 };
 
 /// Trains from `state.step` to the end of the budget, `--stop-after`, or a signal, and saves there. Throws Error `non-finite: ...` naming

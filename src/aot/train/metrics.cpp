@@ -8,38 +8,12 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <vector>
 
 #include "aot/core/log.h"
+#include "aot/core/text.h"
 #include "aot/io/error.h"
 
 namespace aot {
-namespace {
-
-const std::vector<std::string>& columns() {
-  static const std::vector<std::string> names = {"step",    "loss",         "lr",         "grad_norm",    "tokens",
-                                                 "seconds", "tokens_per_s", "peak_share", "memory_bytes", "val_loss"};
-  return names;
-}
-
-std::string csv_header() {
-  std::string out;
-  for (const std::string& name : columns()) out += (out.empty() ? "" : ",") + name;
-  return out + "\n";
-}
-
-/// The row's values in the order of the columns, empty where it has none. Only numbers are written, so nothing needs quotes.
-std::string csv_row(const Json& row) {
-  std::string out;
-  for (const std::string& name : columns()) {
-    if (&name != &columns().front()) out += ",";
-    if (row.contains(name)) out += dump_json(row[name]);
-  }
-  return out + "\n";
-}
-
-}  // namespace
-
 AppendFile::AppendFile(std::string path, uint64_t length) : path_(std::move(path)), length_(length) {
   descriptor_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (descriptor_ < 0) throw FileError(path_, "", std::string("cannot be opened for writing: ") + std::strerror(errno), "", ExitCode::io);
@@ -84,9 +58,16 @@ void AppendFile::sync() {
   if (fsync(descriptor_) != 0) log_warning(str(escaped(path_), ": fsync: ", std::strerror(errno)));
 }
 
-MetricsLog::MetricsLog(const std::string& folder, const LogLengths& lengths, std::function<void(const std::string&)> on_row)
-    : jsonl_(folder + "/metrics.jsonl", lengths.jsonl), csv_(folder + "/metrics.csv", lengths.csv), on_row_(std::move(on_row)) {
-  if (csv_.length() == 0) csv_.append(csv_header());
+MetricsLog::MetricsLog(const std::string& folder, const LogLengths& lengths, std::string unit, std::string counted,
+                       std::function<void(const std::string&)> on_row)
+    : unit_(std::move(unit)),
+      counted_(std::move(counted)),
+      columns_(
+          {"step", "loss", "lr", "grad_norm", unit_, "seconds", unit_ + "_per_s", "data_wait", "peak_share", "memory_bytes", "val_loss"}),
+      jsonl_(folder + "/metrics.jsonl", lengths.jsonl),
+      csv_(folder + "/metrics.csv", lengths.csv),
+      on_row_(std::move(on_row)) {
+  if (csv_.length() == 0) csv_.append(joined(columns_, ",") + "\n");
 }
 
 void MetricsLog::step(const StepRow& row) {
@@ -94,19 +75,31 @@ void MetricsLog::step(const StepRow& row) {
                      {"loss", row.loss},
                      {"lr", row.lr},
                      {"grad_norm", row.gradient_norm},
-                     {"tokens", row.tokens},
+                     {unit_, row.units},
                      {"seconds", row.seconds},
-                     {"tokens_per_s", row.tokens_per_s},
+                     {unit_ + "_per_s", row.units_per_s},
+                     {"data_wait", row.data_wait},
                      {"peak_share", row.peak_share},
                      {"memory_bytes", row.memory_bytes}};
   write(json);
   csv_.append(csv_row(json));
 }
 
-void MetricsLog::validation(int64_t step, double loss, int64_t windows, bool best) {
-  const Json json = {{"step", step}, {"val_loss", loss}, {"windows", windows}, {"best", best}};
+void MetricsLog::validation(int64_t step, double loss, int64_t count, bool best, const std::vector<std::pair<std::string, double>>& more) {
+  Json json = {{"step", step}, {"val_loss", loss}, {counted_, count}, {"best", best}};
+  for (const auto& [name, value] : more) json[name] = value;
   write(json);
   csv_.append(csv_row(json));
+}
+
+/// The row's values in the order of the columns, empty where it has none. Only numbers are written, so nothing needs quotes.
+std::string MetricsLog::csv_row(const Json& row) const {
+  std::string out;
+  for (const std::string& name : columns_) {
+    if (&name != &columns_.front()) out += ",";
+    if (row.contains(name)) out += dump_json(row[name]);
+  }
+  return out + "\n";
 }
 
 void MetricsLog::sample(int64_t step, const std::string& text) {

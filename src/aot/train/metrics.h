@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "aot/io/json.h"
 
@@ -37,9 +39,10 @@ struct StepRow {
   double loss = 0;   // mean over the step's batch, before its update
   double lr = 0;
   double gradient_norm = 0;  // before clipping
-  int64_t tokens = 0;        // seen by the run
+  int64_t units = 0;         // tokens, or whatever the task counts, seen by the run
   double seconds = 0;        // trained by the run
-  double tokens_per_s = 0;
+  double units_per_s = 0;
+  double data_wait = 0;      // share of the time that steps waited for their batch
   double peak_share = 0;     // model FLOP/s over what the multiply-adds of the processor reach (ops/ceilings.h)
   int64_t memory_bytes = 0;  // largest resident so far
 };
@@ -51,18 +54,24 @@ struct LogLengths {
 
 class MetricsLog {
  public:
-  /// Opens the files of a run folder, cut back to `lengths`. `on_row` gets each row as a line of JSON too; it may be empty.
-  MetricsLog(const std::string& folder, const LogLengths& lengths, std::function<void(const std::string& line)> on_row = {});
+  /// Opens the files of a run folder, cut back to `lengths`. `unit` and `counted` are the task's words (train/task.h). `on_row` gets each
+  /// row as a line of JSON too; it may be empty.
+  MetricsLog(const std::string& folder, const LogLengths& lengths, std::string unit = "tokens", std::string counted = "windows",
+             std::function<void(const std::string& line)> on_row = {});
 
   void step(const StepRow& row);
-  void validation(int64_t step, double loss, int64_t windows, bool best);
+  /// `more`: further numbers of the evaluation, which stand in metrics.jsonl only.
+  void validation(int64_t step, double loss, int64_t count, bool best, const std::vector<std::pair<std::string, double>>& more = {});
   void sample(int64_t step, const std::string& text);
   /// Puts the rows on disk; returns where they end.
   LogLengths sync();
 
  private:
+  [[nodiscard]] std::string csv_row(const Json& row) const;
   void write(const Json& row);
 
+  std::string unit_, counted_;
+  std::vector<std::string> columns_;
   AppendFile jsonl_, csv_;
   std::function<void(const std::string&)> on_row_;
 };

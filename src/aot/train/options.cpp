@@ -10,16 +10,15 @@ namespace aot {
 void describe(Fields& fields, TrainOptions& options) {
   constexpr double kMost = 1e12;  // of a count: products of two stay below 2^63 where they are formed
   fields.heading("Run");
+  fields.add("task", options.task, "what is learnt: the next token of a text, or the class of a picture").metavar("NAME");
   fields.add("preset", options.preset, "named settings to start from; `aot inspect --preset list` shows them").metavar("NAME");
-  fields.add("data", options.data, "folder made by `aot data prepare`, or nanoGPT's train.bin and val.bin").metavar("DIR");
-  fields.add("tokenizer", options.tokenizer, "of a .bin without meta.json: tokenizer.json, byte, or a folder with GPT-2's files")
-      .metavar("PATH");
+  fields.add("data", options.data, "folder made by `aot data prepare` or `make`, or nanoGPT's train.bin and val.bin").metavar("DIR");
   fields.add("init-from", options.init_from, "checkpoint or run whose weights to start from; its model's settings too, unless given")
       .metavar("PATH");
 
   fields.heading("Training");
   fields.add("steps", options.steps, "optimizer steps in all").min(1).max(kMost);
-  fields.add("batch", options.batch, "sequences in one pass").min(1).max(1 << 20);
+  fields.add("batch", options.batch, "sequences, or images, in one pass").min(1).max(1 << 20);
   fields.add("accumulate", options.accumulate, "passes whose gradients make one step").min(1).max(1 << 20);
   describe(fields, options.schedule);
   describe(fields, options.adamw);
@@ -28,17 +27,14 @@ void describe(Fields& fields, TrainOptions& options) {
   fields.add("recompute", options.recompute, "keep only each layer's input for the backward pass: less memory, a quarter slower");
 
   fields.heading("Budget");
-  fields.add("max-tokens", options.max_tokens, "end when this many tokens were seen; 0: any").min(0).max(1e18);
   fields.add("max-minutes", options.max_minutes, "end when the run, resumes included, has trained this long; 0: any").min(0);
   fields.add("stop-after", options.stop_after, "save and stop at this step, the schedule unchanged; 0: no").min(0).max(kMost).not_saved();
 
   fields.heading("Watching and saving");
   fields.add("log-every", options.log_every, "steps between rows of the metrics").min(1).max(kMost);
   fields.add("eval-every", options.eval_every, "steps between evaluations; 0: at the end only").min(0).max(kMost);
-  fields.add("eval-windows", options.eval_windows, "fixed validation windows of those evaluations; the last one uses all").min(1).max(1e9);
   fields.add("save-every", options.save_every, "steps between checkpoints; 0: at the end only").min(0).max(kMost);
   fields.add("keep", options.keep, "newest checkpoints kept, besides the best").min(2).max(1e6);
-  fields.add("sample-every", options.sample_every, "steps between samples of text; 0: none").min(0).max(kMost);
   fields.add("on-save-error", options.on_save_error, {{"continue", OnSaveError::go_on}, {"stop", OnSaveError::stop}},
              "after a checkpoint that could not be written: train on, or stop with exit code 4");
 }

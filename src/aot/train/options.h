@@ -14,13 +14,14 @@ namespace aot {
 enum class OnSaveError { go_on, stop };
 
 struct TrainOptions {
-  std::string preset;     // a name of aot/models/presets.h
-  std::string data;       // prepared text
-  std::string tokenizer;  // of a bare .bin
-  std::string init_from;  // checkpoint whose weights the run starts from
+  std::string task = "language";  // a name of aot/train/task.h
+  std::string preset;             // a name of aot/models/presets.h
+  std::string data;               // prepared text or images
+  std::string tokenizer;          // of a bare .bin
+  std::string init_from;          // checkpoint whose weights the run starts from
 
   int64_t steps = 2000;
-  int64_t batch = 12;      // sequences in one forward and backward pass
+  int64_t batch = 12;      // sequences or images in one forward and backward pass
   int64_t accumulate = 1;  // passes in one step
   ScheduleOptions schedule;
   AdamWOptions adamw;
@@ -42,7 +43,7 @@ struct TrainOptions {
   OnSaveError on_save_error = OnSaveError::go_on;
 };
 
-/// `seed` has no flag of its own: it is one of the command's general flags.
+/// Those that every task has. `seed` has no flag of its own: it is one of the command's general flags.
 void describe(Fields& fields, TrainOptions& options);
 
 /// Throws UsageError, with both numbers, when settings do not fit together. `horizon`: steps of the schedule, see planned_steps.

@@ -11,8 +11,6 @@
 #include "aot/core/log.h"
 #include "aot/core/options_json.h"
 #include "aot/core/random.h"
-#include "aot/data/token_dataset.h"
-#include "aot/eval/text.h"
 #include "aot/io/error.h"
 #include "aot/io/output.h"
 #include "aot/kernels/cpu/path.h"
@@ -45,30 +43,6 @@ void refuse_used(const std::string& folder) {
   if (!is_untouched(folder)) throw UsageError("--out " + folder + " is not empty", "choose another folder, or --resume " + folder);
 }
 
-TextDataset open_data(const RunSettings& settings) {
-  const TrainOptions& train = settings.train;
-  if (train.data.empty()) throw UsageError("train needs --data DIR", "make one by aot data prepare FILE... --tokenizer char --out DIR");
-  TextDataset data = open_text_dataset(train.data, train.tokenizer, settings.model.vocab_size);
-  const int64_t needed = settings.model.context + 1;
-  for (const TokenFile* file : {data.train.get(), data.val.get()}) {
-    if (file == nullptr) continue;
-    if (file->tokens() < needed)
-      throw FileError(file->path(), "",
-                      str("has ", file->tokens(), " tokens, need ", needed, " for a context of ", settings.model.context));
-    file->check_all();
-  }
-  return data;
-}
-
-/// The model's settings with everything filled in that the data decides.
-LanguageOptions model_options(const RunSettings& settings, const TextDataset& data) {
-  LanguageOptions model = settings.model;
-  if (model.vocab_size == 0) model.vocab_size = data.vocab_size;
-  if (model.vocab_size < data.vocab_size)
-    throw UsageError(str("the tokenizer has ", data.vocab_size, " tokens, model ", model.vocab_size), "raise --vocab-size or leave it out");
-  return resolved(model);
-}
-
 void check_same_data(const RunSettings& settings, const DataFacts& now, const DataFacts& saved) {
   const auto compare = [&](const char* what, const std::string& found, const std::string& needed) {
     if (found != needed)
@@ -83,8 +57,7 @@ void check_same_data(const RunSettings& settings, const DataFacts& now, const Da
 
 /// Refuses what cannot fit, with the numbers. Activations of bfloat16 take half of what summarize() says, layer inputs
 /// excepted.
-ModelSummary check_room(const RunSettings& settings, const std::string& folder) {
-  ModelSummary summary = summarize(LanguageModel::without_storage(settings.model), settings.train.batch, settings.model.context);
+ModelSummary check_room(const RunSettings& settings, ModelSummary summary, const std::string& folder) {
   if (settings.train.recompute)
     summary.memory.activations = summary.memory.recomputed;
   else if (settings.train.dtype == "bfloat16")
@@ -121,18 +94,14 @@ void take_path(const std::string& saved) {
   if (path && !cpu_path_is_forced() && std::find(supported.begin(), supported.end(), *path) != supported.end()) set_cpu_path(*path);
 }
 
-void announce_run(const RunRequest& request, const TextDataset& data, const ModelSummary& summary, const MachineFacts& machine) {
+void announce_run(const RunRequest& request, const Task& task, const ModelSummary& summary, const MachineFacts& machine) {
   const TrainOptions& t = request.settings.train;
-  const LanguageOptions& m = request.settings.model;
-  const auto count = [](int64_t n) { return count_text(static_cast<double>(n)); };
   log_info(fmt::format("run       {}{}", escaped(request.folder),
                        request.resume ? fmt::format(", going on from step {}", request.resume->state.step) : ""));
-  log_info(fmt::format("data      {}: {} tokens to train on, {} to validate, vocabulary {}", escaped(t.data), count(data.train->tokens()),
-                       data.val ? count(data.val->tokens()) : "none", data.vocab_size));
-  log_info(fmt::format("model     {}, {} layers, width {}, {} heads of {}, context {}: {} parameters", m.mixer, m.layers, m.width, m.heads,
-                       m.head_dim, m.context, summary.parameters));
-  log_info(fmt::format("training  {} steps of {} x {} tokens, learning rate {:g}, {}, {} threads, path {}", t.steps, t.batch * t.accumulate,
-                       m.context, t.schedule.lr, t.dtype, machine.threads, machine.path));
+  log_info("data      " + task.about_data());
+  log_info(fmt::format("model     {}: {} parameters", task.about_model(), summary.parameters));
+  log_info(fmt::format("training  {} steps of {} {}, learning rate {:g}, {}, {} threads, path {}", t.steps,
+                       units_per_step(request.settings), task_named(t.task).unit, t.schedule.lr, t.dtype, machine.threads, machine.path));
   log_info(fmt::format("memory    about {} of {}", bytes_text(static_cast<double>(summary.memory.training())),
                        bytes_text(static_cast<double>(memory_limit_bytes()))));
   log_info(fmt::format("seed      {}", t.seed));
@@ -160,18 +129,20 @@ void save_summary(const RunSummary& summary, const TrainState& state) {
 Json summary_json(const RunSummary& summary) {
   Json json = {{"finished", summary.finished},
                {"step", summary.step},
-               {"tokens", summary.tokens},
+               {summary.unit, summary.units},
                {"loss", summary.loss ? Json(*summary.loss) : Json(nullptr)},
                {"seconds", summary.seconds},
-               {"tokens_per_s", summary.tokens_per_s},
+               {summary.unit + "_per_s", summary.units_per_s},
                {"parameters", summary.parameters},
                {"seed", summary.seed},
                {"run", summary.folder},
                {"checkpoint", summary.checkpoint}};
   json["best_val_loss"] = summary.best ? Json(summary.best->loss) : Json(nullptr);
   json["best_step"] = summary.best ? Json(summary.best->step) : Json(nullptr);
-  json["val_loss"] = summary.val_loss ? Json(*summary.val_loss) : Json(nullptr);
-  json["val_windows"] = summary.val_windows;
+  json["val_loss"] = summary.val ? Json(summary.val->loss) : Json(nullptr);
+  json["val_" + summary.counted] = summary.val ? summary.val->count : 0;
+  if (summary.val)
+    for (const auto& [name, value] : summary.val->more) json["val_" + name] = value;
   return json;
 }
 
@@ -222,14 +193,14 @@ RunSummary train(RunRequest request) {
   if (resuming && request.threads == 0) at::set_num_threads(static_cast<int>(request.resume->state.machine.threads));
   if (resuming) take_path(request.resume->state.machine.path);
 
-  const TextDataset data = open_data(settings);
-  settings.model = model_options(settings, data);
+  const TaskEntry& entry = task_named(settings.train.task);
+  const TaskPtr task = entry.open(settings);
   if (resuming && settings.train.seed < 0)
     throw FileError(request.resume->checkpoint + "/state.json", "key 'settings.seed'", "need 0 or more");
   if (settings.train.seed < 0) settings.train.seed = static_cast<int64_t>(fresh_seed());
   const auto seed = static_cast<uint64_t>(settings.train.seed);
   check(settings.train, resuming ? request.resume->state.horizon : planned_steps(settings));
-  const ModelSummary summary = check_room(settings, request.folder);
+  const ModelSummary summary = check_room(settings, task->summary(), request.folder);
 
   TrainState state;
   if (resuming) {
@@ -238,7 +209,7 @@ RunSummary train(RunRequest request) {
     state.run = fmt::format("{:016x}", derive_seed(fresh_seed(), "run", fresh_seed()));
     state.horizon = planned_steps(settings);
   }
-  const DataFacts data_facts{data.train_sha256, data.val_sha256, data.tokenizer_sha256};
+  const DataFacts data_facts = task->data();
   const MachineFacts machine = machine_facts();
   if (resuming) {
     if (settings.train.steps < state.step)
@@ -249,16 +220,16 @@ RunSummary train(RunRequest request) {
   state.data = data_facts;
   state.machine = machine;
   state.settings = entries_of(settings);
-  announce_run(request, data, summary, machine);
+  announce_run(request, *task, summary, machine);
 
-  LanguageModel model(settings.model, seed);
+  task->make_model(seed);
   if (resuming)
-    load_weights(request.resume->checkpoint, model.parameters());
+    load_weights(request.resume->checkpoint, task->parameters());
   else if (!settings.train.init_from.empty())
-    load_weights(find_checkpoint(settings.train.init_from), model.parameters());
+    task->start_from(find_checkpoint(settings.train.init_from));
 
-  model.to(request.device, at::kFloat);
-  Trainer trainer(model, settings.train, seed, state.horizon);
+  task->to(request.device);
+  Trainer trainer(task->parameters(), settings.train, seed, state.horizon);
   if (resuming) {
     load_optimizer(request.resume->checkpoint, trainer.optimizer(), state.step);
     point_links(request.folder, state);
@@ -270,37 +241,32 @@ RunSummary train(RunRequest request) {
     refuse_used(request.folder);  // again, now that nobody else can start one there
   }
   write_file_atomically(config_path(request.folder), toml_of(settings));
-  MetricsLog log(request.folder, state.logs, request.on_row);
+  MetricsLog log(request.folder, state.logs, entry.unit, entry.counted, request.on_row);
   const LoopResult result = train_loop({.folder = request.folder,
                                         .settings = settings,
-                                        .data = data,
-                                        .model = model,
+                                        .task = *task,
                                         .trainer = trainer,
                                         .log = log,
                                         .state = state,
-                                        .device = request.device,
-                                        .flop_per_token = summary.flop_per_token,
                                         .damaged = resuming ? request.resume->damaged : std::set<std::string>()});
 
   RunSummary out{.folder = request.folder,
                  .checkpoint = request.folder + "/checkpoints/" + checkpoint_name(state.step),
                  .finished = result.finished,
                  .step = state.step,
-                 .tokens = state.tokens,
+                 .units = state.units,
                  .parameters = summary.parameters,
                  .seed = seed,
                  .seconds = state.seconds,
                  .loss = result.loss,
-                 .tokens_per_s = result.tokens_per_s,
+                 .units_per_s = result.units_per_s,
                  .best = state.best,
-                 .val_loss = {}};
-  if (result.finished && data.val) {
-    if (const std::optional<TextScore> score = score_text(model, source_of(*data.val), nullptr, 0, true)) {
-      out.val_loss = score->loss;
-      out.val_windows = score->windows;
-    } else {
-      out.finished = false;  // a signal: the training is saved, and a resume scores it
-    }
+                 .val = {},
+                 .unit = entry.unit,
+                 .counted = entry.counted};
+  if (result.finished && task->has_validation()) {
+    out.val = task->evaluate();
+    out.finished = out.val.has_value();  // not after a signal: the training is saved, and a resume scores it
   }
   if (out.finished) save_summary(out, state);
   return out;

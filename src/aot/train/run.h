@@ -14,6 +14,7 @@
 #include "aot/io/json.h"
 #include "aot/train/checkpoint.h"
 #include "aot/train/settings.h"
+#include "aot/train/task.h"
 
 namespace aot {
 
@@ -30,16 +31,16 @@ struct RunRequest {
 
 /// How a run ended, and its numbers.
 struct RunSummary {
-  std::string folder, checkpoint;  // the last one saved
-  bool finished = false;           // its budget is used up; false when stopped by --stop-after or a signal
-  int64_t step = 0, tokens = 0, parameters = 0;
+  std::string folder, checkpoint;               // the last one saved
+  bool finished = false;                        // its budget is used up; false when stopped by --stop-after or a signal
+  int64_t step = 0, units = 0, parameters = 0;  // units: tokens, or whatever the task counts
   uint64_t seed = 0;
   double seconds = 0;
-  std::optional<double> loss;      // of the last step of this process
-  double tokens_per_s = 0;         // of this process
-  std::optional<BestLoss> best;    // over the fixed windows
-  std::optional<double> val_loss;  // over all windows, when finished
-  int64_t val_windows = 0;
+  std::optional<double> loss;     // of the last step of this process
+  double units_per_s = 0;         // of this process
+  std::optional<BestLoss> best;   // over the fixed windows
+  std::optional<Evaluation> val;  // on all validation data, when finished
+  std::string unit, counted;      // the task's words
 };
 
 Json summary_json(const RunSummary& summary);

@@ -6,21 +6,21 @@
 #include <string_view>
 
 #include "aot/io/error.h"
-#include "aot/models/checkpoint.h"
+#include "aot/train/task.h"
 
 namespace aot {
 namespace {
 
 // Budgets, cadences and places: none of them changes what a step computes. The data may move; its digest decides whether it is the same.
-constexpr std::array<std::string_view, 13> kMayChange = {"steps",         "max_tokens",   "max_minutes", "stop_after", "log_every",
-                                                         "eval_every",    "eval_windows", "save_every",  "keep",       "sample_every",
-                                                         "on_save_error", "data",         "tokenizer"};
+constexpr std::array<std::string_view, 15> kMayChange = {"steps",         "max_tokens",   "max_minutes", "stop_after",  "log_every",
+                                                         "eval_every",    "eval_windows", "save_every",  "keep",        "sample_every",
+                                                         "on_save_error", "data",         "tokenizer",   "eval_images", "workers"};
 
 }  // namespace
 
 void describe(Fields& fields, RunSettings& settings) {
   describe(fields, settings.train);
-  describe(fields, settings.model);
+  task_named(settings.train.task).describe(fields, settings);
 }
 
 void describe_seed(Fields& fields, RunSettings& settings) {
@@ -42,25 +42,18 @@ std::string toml_of(RunSettings settings) {
   return fields.to_toml();
 }
 
-int64_t tokens_per_step(const RunSettings& settings) {
-  return settings.train.batch * settings.train.accumulate * settings.model.context;
+int64_t units_per_step(const RunSettings& settings) {
+  return settings.train.batch * settings.train.accumulate * task_named(settings.train.task).units_per_row(settings);
 }
 
 int64_t planned_steps(const RunSettings& settings) {
-  return planned_steps(settings.train, tokens_per_step(settings));
+  return planned_steps(settings.train, units_per_step(settings));
 }
 
 void fit_warmup(Fields& fields, RunSettings& settings) {
   int64_t& warmup = settings.train.schedule.warmup;
   const int64_t steps = planned_steps(settings);
   if (fields.at("warmup").origin <= Origin::preset && warmup > steps) warmup = steps / 10;
-}
-
-void set_model_from_checkpoint(Fields& fields, const std::string& checkpoint) {
-  LanguageOptions options = read_model_options(checkpoint);
-  Fields saved;
-  describe(saved, options);
-  fields.set_from(saved.entries(), Origin::preset, checkpoint + "/config.json");
 }
 
 void refuse_changes(Fields& fields, const std::vector<TomlEntry>& saved) {

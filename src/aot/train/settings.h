@@ -13,10 +13,11 @@ namespace aot {
 
 struct RunSettings {
   TrainOptions train;
-  LanguageOptions model;
+  LanguageOptions language;  // used by the task `language`; the others likewise
 };
 
-/// Without `seed`, which is one of the command's general flags: add it by `describe_seed` when the flags are made.
+/// Those that runs of `settings.train.task` have. Without `seed`, which is one of the command's general flags: add it by `describe_seed`
+/// when the flags are made.
 void describe(Fields& fields, RunSettings& settings);
 void describe_seed(Fields& fields, RunSettings& settings);
 
@@ -24,17 +25,14 @@ void describe_seed(Fields& fields, RunSettings& settings);
 std::vector<TomlEntry> entries_of(RunSettings settings);
 std::string toml_of(RunSettings settings);
 
-/// Tokens that one step trains on.
-int64_t tokens_per_step(const RunSettings& settings);
+/// Tokens, or whatever the task counts, that one step trains on.
+int64_t units_per_step(const RunSettings& settings);
 /// Steps of this run when no clock ends it.
 int64_t planned_steps(const RunSettings& settings);
 
 /// A warm-up that nobody gave (the default's or a preset's) and that is longer than the whole run becomes a tenth of it, so that a short
 /// try needs no second flag. One that was given stays, to be refused.
 void fit_warmup(Fields& fields, RunSettings& settings);
-
-/// Settings of the model in a checkpoint, to be overridden by what the user gives.
-void set_model_from_checkpoint(Fields& fields, const std::string& checkpoint);
 
 /// Throws UsageError, naming both values, when a setting differs from the saved one and going on with it would not be the same run.
 void refuse_changes(Fields& fields, const std::vector<TomlEntry>& saved);

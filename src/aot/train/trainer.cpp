@@ -26,32 +26,35 @@ namespace {
 
 }  // namespace
 
-Trainer::Trainer(const LanguageModel& model, const TrainOptions& options, uint64_t seed, int64_t horizon)
-    : model_(model),
-      options_(options),
-      seed_(seed),
-      horizon_(horizon),
-      dtype_(parse_dtype(options.dtype)),
-      optimizer_(model.parameters(), options.adamw) {
+at::Tensor language_loss(const LanguageModel& model, const at::Tensor& ids, const at::Tensor& targets, const Pass& pass,
+                         LanguageInput input) {
+  input.training = true;
+  input.recompute = pass.recompute;
+  input.dropout_seed = pass.dropout_seed;
+  return model.loss(ids.narrow(0, pass.first, pass.rows), targets.narrow(0, pass.first, pass.rows), input);
+}
+
+Trainer::Trainer(const Parameters& parameters, const TrainOptions& options, uint64_t seed, int64_t horizon)
+    : options_(options), seed_(seed), horizon_(horizon), dtype_(parse_dtype(options.dtype)), optimizer_(parameters, options.adamw) {
   for (const Parameter& parameter : optimizer_.parameters()) parameter.value.requires_grad_(true);
 }
 
-StepResult Trainer::step(const at::Tensor& ids, const at::Tensor& targets, LanguageInput input) {
+StepResult Trainer::step(const PassLoss& loss_of) {
   const int64_t done = steps(), passes = options_.accumulate;
   if (unfinished_) optimizer_.zero_gradients();
   unfinished_ = true;
+  const at::DeviceType device = optimizer_.parameters().front().value.device().type();
   const double share = 1.0 / static_cast<double>(passes);  // of a pass in the step's loss
   StepResult result{.lr = learning_rate(options_.schedule, horizon_, done)};
   for (int64_t pass = 0; pass < passes; ++pass) {
-    input.training = true;
-    input.recompute = options_.recompute;
-    input.dropout_seed = derive_seed(seed_, "dropout", static_cast<uint64_t>(done * passes + pass));
-    const int64_t first = pass * options_.batch;
     at::Tensor loss;
     {
       const GradientsInPlace in_place(share);
-      const Autocast autocast(ids.device().type(), dtype_);
-      loss = model_.loss(ids.narrow(0, first, options_.batch), targets.narrow(0, first, options_.batch), input);
+      const Autocast autocast(device, dtype_);
+      loss = loss_of({.first = pass * options_.batch,
+                      .rows = options_.batch,
+                      .dropout_seed = derive_seed(seed_, "dropout", static_cast<uint64_t>(done * passes + pass)),
+                      .recompute = options_.recompute});
     }
     const auto value = loss.item<double>();
     if (!std::isfinite(value)) refuse_loss(done + 1, value, optimizer_.parameters());
