@@ -119,8 +119,9 @@ at::Tensor VisionModel::tokens(const at::Tensor& images, const VisionInput& inpu
     mixing.key_mask = input.patch_mask;
     if (class_token_.defined()) mixing.key_mask = at::cat({at::ones({images.size(0), 1}, input.patch_mask.options()), input.patch_mask}, 1);
   }
-  return through_blocks(blocks_, embed(images), mixing,
-                        {.dropout = options_.dropout, .dropout_seed = input.dropout_seed, .taps = input.taps});
+  return through_blocks(
+      blocks_, embed(images), mixing,
+      {.dropout = options_.dropout, .dropout_seed = input.dropout_seed, .recompute = input.recompute, .taps = input.taps});
 }
 
 at::Tensor VisionModel::features(const at::Tensor& images, const VisionInput& input) const {

@@ -57,6 +57,7 @@ struct VisionInput {
   at::Tensor mask;        // bool, true = token (row) may read token (column): see MixerInput. A class token is token 0.
   bool training = false;  // dropout on
   uint64_t dropout_seed = 0;
+  bool recompute = false;      // layers keep their input only (models/recompute.h); not with taps
   const Taps* taps = nullptr;  // "embedding" (B, T, D), "layers.N.<place>"
 };
 

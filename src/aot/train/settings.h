@@ -6,14 +6,27 @@
 #include <vector>
 
 #include "aot/core/options.h"
+#include "aot/data/augment.h"
 #include "aot/models/language.h"
+#include "aot/models/vision.h"
 #include "aot/train/options.h"
 
 namespace aot {
 
+/// Settings of the task `vision`.
+struct VisionSettings {
+  VisionOptions model;
+  AugmentOptions augment;
+  int64_t resize = 0;  // see ViewOptions
+  double label_smoothing = 0;
+  int64_t workers = 1;      // threads that make batches
+  int64_t eval_images = 0;  // of the evaluations on the way; 0: all
+};
+
 struct RunSettings {
   TrainOptions train;
   LanguageOptions language;  // used by the task `language`; the others likewise
+  VisionSettings vision;
 };
 
 /// Those that runs of `settings.train.task` have. Without `seed`, which is one of the command's general flags: add it by `describe_seed`
