@@ -19,7 +19,7 @@ int main() {
   const auto length = static_cast<int64_t>(sentence.size());
 
   const aot::LanguageModel model({.mixer = "mssa", .width = 64, .layers = 2, .heads = 4, .context = 64, .vocab_size = 256}, /*seed=*/1);
-  aot::AdamW optimizer(model.parameters(), {});
+  aot::Optimizer optimizer(model.parameters(), {});
 
   at::Tensor ids = at::empty({8, 32}, at::kLong), targets = at::empty({8, 32}, at::kLong);
   double loss = 0;

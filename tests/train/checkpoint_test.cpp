@@ -51,13 +51,15 @@ class Checkpoints : public testing::Test {
     }
     optimizer_.update(1e-2);
   }
-  void save(int64_t step) {
-    optimizer_.set_steps(step);
-    const auto files = [this](AtomicFolder& folder) {
-      save_model(folder, model_);
+  static std::function<void(AtomicFolder&)> files_of(const LanguageModel& model) {
+    return [&model](AtomicFolder& folder) {
+      save_model(folder, model);
       folder.add_text("tokenizer.json", "{}");
     };
-    save_checkpoint(run_.path(), files, optimizer_, state_at(step));
+  }
+  void save(int64_t step) {
+    optimizer_.set_steps(step);
+    save_checkpoint(run_.path(), files_of(model_), optimizer_, state_at(step));
   }
   [[nodiscard]] std::string path_of(int64_t step) const { return run_.path("checkpoints/" + checkpoint_name(step)); }
 
@@ -80,7 +82,7 @@ class Checkpoints : public testing::Test {
 
   TestFolder run_;
   LanguageModel model_;
-  AdamW optimizer_;
+  Optimizer optimizer_;
 };
 
 TEST_F(Checkpoints, GiveBackEveryBit) {
@@ -92,13 +94,57 @@ TEST_F(Checkpoints, GiveBackEveryBit) {
   EXPECT_EQ(state_text(point->state), state_text(state_at(7)));
 
   const std::unique_ptr<LanguageModel> loaded = load_model(point->checkpoint);
-  AdamW optimizer(loaded->parameters(), {});
+  Optimizer optimizer(loaded->parameters(), {});
   load_optimizer(point->checkpoint, optimizer, 7);
   EXPECT_EQ(optimizer.steps(), 7);
   const Parameters weights = model_.parameters(), loaded_weights = loaded->parameters();
   for (size_t i = 0; i < weights.size(); ++i) EXPECT_TRUE(loaded_weights[i].value.equal(weights[i].value)) << weights[i].name;
-  const Parameters moments = optimizer_.moments(), loaded_moments = optimizer.moments();
+  const Parameters moments = optimizer_.state(), loaded_moments = optimizer.state();
   for (size_t i = 0; i < moments.size(); ++i) EXPECT_TRUE(loaded_moments[i].value.equal(moments[i].value)) << moments[i].name;
+}
+
+/// What a checkpoint holds of each kind of optimizer is all that going on to the bit needs.
+TEST_F(Checkpoints, LetEveryOptimizerGoOnToTheBit) {
+  for (const UpdateRule rule : {UpdateRule::adamw, UpdateRule::lion})
+    for (const double ema : {0.0, 0.6}) {
+      const OptimizerOptions options{.rule = rule, .layer_decay = 0.7, .ema = ema};
+      const auto step = [](const Parameters& weights, Optimizer& optimizer) {
+        for (const Parameter& weight : weights) weight.value.mutable_grad().copy_(weight.value.detach()).add_(0.01);
+        optimizer.update(1e-2, optimizer.gradient_norm());
+      };
+      const LanguageModel straight(tiny_model(), 2), stopped(tiny_model(), 2);
+      Optimizer straight_optimizer(straight.parameters(), options), stopped_optimizer(stopped.parameters(), options);
+      for (int64_t done = 0; done < 3; ++done) step(stopped.parameters(), stopped_optimizer);
+      fs::remove_all(path_of(3));
+      save_checkpoint(run_.path(), files_of(stopped), stopped_optimizer, state_at(3));
+
+      const std::unique_ptr<LanguageModel> loaded = load_model(path_of(3));
+      const Parameters saved = loaded->parameters(), raw = stopped.parameters();
+      for (size_t i = 0; i < raw.size(); ++i) EXPECT_EQ(saved[i].value.equal(raw[i].value), ema == 0) << raw[i].name;
+      Optimizer optimizer(saved, options);
+      load_optimizer(path_of(3), optimizer, 3);
+      for (size_t i = 0; i < raw.size(); ++i) EXPECT_TRUE(saved[i].value.equal(raw[i].value)) << raw[i].name;
+
+      for (int64_t done = 0; done < 6; ++done) step(straight.parameters(), straight_optimizer);
+      for (int64_t done = 3; done < 6; ++done) step(saved, optimizer);
+      const Parameters needed = straight_optimizer.state(), found = optimizer.state();
+      for (size_t i = 0; i < needed.size(); ++i) EXPECT_TRUE(found[i].value.equal(needed[i].value)) << needed[i].name;
+      const AveragedWeights averaged(optimizer), straight_averaged(straight_optimizer);
+      const Parameters weights = straight.parameters();
+      for (size_t i = 0; i < weights.size(); ++i) EXPECT_TRUE(saved[i].value.equal(weights[i].value)) << weights[i].name;
+    }
+}
+
+TEST_F(Checkpoints, OfAnotherOptimizerAreRefused) {
+  save(3);
+  Optimizer lion(model_.parameters(), {.rule = UpdateRule::lion});
+  expect_error(3, "another optimizer (found adamw, need lion)", [&] { load_optimizer(path_of(3), lion, 3); });
+  lion.set_steps(4);
+  save_checkpoint(run_.path(), files_of(model_), lion, state_at(4));
+  Optimizer adamw(model_.parameters(), {});
+  expect_error(3, "another optimizer (found lion, need adamw)", [&] { load_optimizer(path_of(4), adamw, 4); });
+  Optimizer averaging(model_.parameters(), {.ema = 0.9});
+  expect_error(3, "raw': missing tensor", [&] { load_optimizer(path_of(3), averaging, 3); });
 }
 
 TEST_F(Checkpoints, OfEqualStatesHaveEqualDigests) {
@@ -117,7 +163,7 @@ TEST_F(Checkpoints, NeverHoldWeightsOrMomentsThatAreNotFinite) {
     weight.fill_(bad);
     expect_error(1, "non-finite: step 2: '" + model_.parameters().back().name + "'", [&] { save(2); });
     weight.fill_(sound);
-    const Parameter moment = optimizer_.moments().front();
+    const Parameter moment = optimizer_.state().front();
     const at::Tensor number = moment.value.flatten()[0];
     const float before = number.item<float>();
     number.fill_(bad);
@@ -243,7 +289,7 @@ TEST_F(Checkpoints, EveryMemberOfTheStateIsNeeded) {
 
 TEST_F(Checkpoints, MomentsAreCheckedOneByOne) {
   const auto load = [this] {
-    AdamW fresh(model_.parameters(), {});
+    Optimizer fresh(model_.parameters(), {});
     load_optimizer(path_of(3), fresh, 3);
   };
   const auto write_moments = [this](const Parameters& moments, const std::string& step) {
@@ -253,7 +299,7 @@ TEST_F(Checkpoints, MomentsAreCheckedOneByOne) {
     folder.commit({});
   };
   Parameters moments;
-  for (const Parameter& moment : optimizer_.moments()) moments.push_back({moment.name, moment.value.clone()});
+  for (const Parameter& moment : optimizer_.state()) moments.push_back({moment.name, moment.value.clone()});
   write_moments(moments, "3");
   EXPECT_EQ(error_of(load), "nothing");
   write_moments(moments, "4");

@@ -72,6 +72,23 @@ TEST(Trainer, LearnsToCount) {
   EXPECT_EQ(trainer.steps(), 60);
 }
 
+TEST(Trainer, LearnsToCountWithLionLayerDecayAndAnAverageOverTwoPasses) {
+  const LanguageModel model(tiny_model(), 1);
+  TrainOptions options = options_of(4, 2);
+  options.schedule = {.lr = 3e-3, .min_lr = 3e-4, .warmup = 2};
+  options.optimizer = {.rule = UpdateRule::lion, .weight_decay = 0.5, .layer_decay = 0.9, .ema = 0.9};
+  Trainer trainer(model.parameters(), options, 1, 60);
+  double last = 0;
+  for (int64_t step = 0; step < 60; ++step) {
+    const Batch batch = counting_batch(8, static_cast<uint64_t>(step));
+    last = take_step(trainer, model, batch).loss;
+  }
+  EXPECT_LT(last, 0.5);
+  const Batch batch = counting_batch(8, 99);
+  const AveragedWeights averaged(trainer.optimizer());
+  EXPECT_LT(model.loss(batch.ids, batch.targets).item<double>(), 0.6);
+}
+
 TEST(Trainer, LossesOnTheKernelsAreThoseOfThePlainFormForTwoHundredSteps) {
   // Random tokens of a bigram source: something to learn, and nothing that is ever certain.
   const at::Tensor next = at::randint(0, kTinyVocab, {kTinyVocab, 3}, make_generator(5), at::kLong);
@@ -108,7 +125,9 @@ TEST(Trainer, LossesOnTheKernelsAreThoseOfThePlainFormForTwoHundredSteps) {
 
 TEST(Trainer, TwoPassesOfHalfABatchEqualOneOfAll) {
   const LanguageModel whole_model(tiny_model(), 2), halves_model(tiny_model(), 2);
-  Trainer whole(whole_model.parameters(), options_of(8, 1), 1, 10), halves(halves_model.parameters(), options_of(4, 2), 1, 10);
+  TrainOptions one = options_of(8, 1), two = options_of(4, 2);
+  one.optimizer = two.optimizer = {.layer_decay = 0.7, .ema = 0.9};
+  Trainer whole(whole_model.parameters(), one, 1, 10), halves(halves_model.parameters(), two, 1, 10);
   for (uint64_t step = 0; step < 3; ++step) {
     const Batch batch = counting_batch(8, step);
     const StepResult a = take_step(whole, whole_model, batch), b = take_step(halves, halves_model, batch);
@@ -116,6 +135,8 @@ TEST(Trainer, TwoPassesOfHalfABatchEqualOneOfAll) {
     EXPECT_NEAR(a.gradient_norm, b.gradient_norm, 1e-5 * a.gradient_norm);
     EXPECT_EQ(a.lr, b.lr);
   }
+  EXPECT_LT(distance(whole_model, halves_model), 1e-4);
+  const AveragedWeights averaged(whole.optimizer()), averaged_halves(halves.optimizer());
   EXPECT_LT(distance(whole_model, halves_model), 1e-4);
 }
 
@@ -127,7 +148,7 @@ TEST(Trainer, ClipsByTheGlobalNorm) {
   Trainer trainer(model.parameters(), options, 1, 10);
   EXPECT_GT(take_step(trainer, model, batch).gradient_norm, 1e-2);  // told as it was
   double squares = 0;                                               // first moments are (1 - beta1) times the clipped gradient
-  const Parameters moments = trainer.optimizer().moments();
+  const Parameters moments = trainer.optimizer().state();
   for (size_t i = 0; i < moments.size(); i += 2) squares += moments[i].value.square().sum().item<double>();
   EXPECT_NEAR(std::sqrt(squares), 0.1 * 1e-3, 1e-8);
 }

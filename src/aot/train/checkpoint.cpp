@@ -144,15 +144,18 @@ std::string checkpoint_name(int64_t step) {
   return fmt::format("{}{:08}", kPrefix, step);
 }
 
-void save_checkpoint(const std::string& run, const std::function<void(AtomicFolder&)>& save_model, const AdamW& optimizer,
+void save_checkpoint(const std::string& run, const std::function<void(AtomicFolder&)>& save_model, Optimizer& optimizer,
                      const TrainState& state) {
+  const AveragedWeights averaged(optimizer);
+  const Parameters rest = optimizer.state();
   refuse_non_finite(optimizer.parameters(), state.step);
-  refuse_non_finite(optimizer.moments(), state.step);
+  refuse_non_finite(rest, state.step);
   const std::string name = checkpoint_name(state.step);
   make_folders(checkpoints_of(run));
   AtomicFolder folder(checkpoints_of(run), name);
   save_model(folder);
-  save_tensors(folder, "optimizer.safetensors", optimizer.moments(), {{"step", std::to_string(optimizer.steps())}});
+  save_tensors(folder, "optimizer.safetensors", rest,
+               {{"optimizer", std::string(name_of(optimizer.rule()))}, {"step", std::to_string(optimizer.steps())}});
   folder.add_text("state.json", state_text(state));
   Manifest manifest;
   manifest.step = state.step;
@@ -161,16 +164,22 @@ void save_checkpoint(const std::string& run, const std::function<void(AtomicFold
   replace_link(checkpoints_of(run), "last", name);
 }
 
-void load_optimizer(const std::string& checkpoint, AdamW& optimizer, int64_t step) {
+void load_optimizer(const std::string& checkpoint, Optimizer& optimizer, int64_t step) {
   const SafetensorsFile file(checkpoint + "/optimizer.safetensors");
   const auto saved_step = file.metadata().find("step");
   if (saved_step == file.metadata().end() || saved_step->second != std::to_string(step))
     throw FileError(file.path(), "", str("bad step: state.json is of step ", step));
-  const Parameters moments = optimizer.moments();
-  load_tensors(file, moments);
-  for (size_t i = 1; i < moments.size(); i += 2)
-    if (moments[i].value.numel() > 0 && moments[i].value.min().item<double>() < 0)
-      throw FileError(file.path(), "tensor '" + moments[i].name + "'", "negative second moment");
+  const auto rule = file.metadata().find("optimizer");  // absent from old ones
+  const std::string saved_rule = rule == file.metadata().end() ? "adamw" : rule->second;
+  if (saved_rule != name_of(optimizer.rule()))
+    throw FileError(file.path(), "",
+                    str("holds the state of another optimizer (found ", saved_rule, ", need ", name_of(optimizer.rule()), ")"),
+                    "go on with that --optimizer, or start a new run with --init-from");
+  const Parameters state = optimizer.state();
+  load_tensors(file, state);
+  for (const Parameter& tensor : state)
+    if (tensor.name.ends_with(".exp_avg_sq") && tensor.value.numel() > 0 && tensor.value.min().item<double>() < 0)
+      throw FileError(file.path(), "tensor '" + tensor.name + "'", "negative second moment");
   optimizer.set_steps(step);
 }
 

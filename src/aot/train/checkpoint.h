@@ -60,14 +60,17 @@ TrainState read_state(const std::string& checkpoint);
 /// "step-00001200".
 std::string checkpoint_name(int64_t step);
 
-/// Saves a whole checkpoint under FOLDER/checkpoints and points `last` at it; `save_model` adds the files that others read. Refuses, with
-/// Error `non-finite`, weights or moments that hold a NaN or an infinity. Throws FileError (exit 4) when it cannot be written; older
-/// checkpoints stay as they are.
-void save_checkpoint(const std::string& run, const std::function<void(AtomicFolder& folder)>& save_model, const AdamW& optimizer,
+/// Saves a whole checkpoint under FOLDER/checkpoints and points `last` at it; `save_model` adds the files that others read. Where the
+/// optimizer keeps an average, that is the model saved, and the weights themselves are part of the optimizer's state. Refuses, with Error
+/// `non-finite`, weights or moments that hold a NaN or an infinity. Throws FileError (exit 4) when it cannot be written; older checkpoints
+/// stay as they are.
+void save_checkpoint(const std::string& run, const std::function<void(AtomicFolder& folder)>& save_model, Optimizer& optimizer,
                      const TrainState& state);
 
-/// Loads the moments of a checkpoint; throws FileError naming the tensor that is missing, of another shape, or holds an impossible value.
-void load_optimizer(const std::string& checkpoint, AdamW& optimizer, int64_t step);
+/// Loads the optimizer's state of a checkpoint. Throws FileError for another optimizer's, and naming the tensor that is missing, of another
+/// shape, or holds an impossible value.
+/// REQUIRES: the optimizer was made over the checkpoint's model, which is where its average, if it keeps one, goes on from.
+void load_optimizer(const std::string& checkpoint, Optimizer& optimizer, int64_t step);
 
 /// The newest whole checkpoint of a run.
 struct ResumePoint {

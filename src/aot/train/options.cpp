@@ -21,7 +21,7 @@ void describe(Fields& fields, TrainOptions& options) {
   fields.add("batch", options.batch, "sequences, or images, in one pass").min(1).max(1 << 20);
   fields.add("accumulate", options.accumulate, "passes whose gradients make one step").min(1).max(1 << 20);
   describe(fields, options.schedule);
-  describe(fields, options.adamw);
+  describe(fields, options.optimizer);
   fields.add("clip", options.clip, "largest global norm of the gradient; 0: any").min(0);
   fields.add("dtype", options.dtype, "numbers of the forward and backward pass; weights stay float32").choices({"float32", "bfloat16"});
   fields.add("recompute", options.recompute, "keep only each layer's input for the backward pass: less memory, a quarter slower");

@@ -24,7 +24,7 @@ struct TrainOptions {
   int64_t batch = 12;      // sequences or images in one forward and backward pass
   int64_t accumulate = 1;  // passes in one step
   ScheduleOptions schedule;
-  AdamWOptions adamw;
+  OptimizerOptions optimizer;
   double clip = 1;  // largest global norm of the gradient; 0: any
   std::string dtype = "float32";
   bool recompute = false;

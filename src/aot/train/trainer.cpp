@@ -35,7 +35,7 @@ at::Tensor language_loss(const LanguageModel& model, const at::Tensor& ids, cons
 }
 
 Trainer::Trainer(const Parameters& parameters, const TrainOptions& options, uint64_t seed, int64_t horizon)
-    : options_(options), seed_(seed), horizon_(horizon), dtype_(parse_dtype(options.dtype)), optimizer_(parameters, options.adamw) {
+    : options_(options), seed_(seed), horizon_(horizon), dtype_(parse_dtype(options.dtype)), optimizer_(parameters, options.optimizer) {
   for (const Parameter& parameter : optimizer_.parameters()) parameter.value.requires_grad_(true);
 }
 

@@ -46,14 +46,14 @@ class Trainer {
 
   /// Updates done.
   [[nodiscard]] int64_t steps() const { return optimizer_.steps(); }
-  [[nodiscard]] AdamW& optimizer() { return optimizer_; }
+  [[nodiscard]] Optimizer& optimizer() { return optimizer_; }
 
  private:
   TrainOptions options_;
   uint64_t seed_;
   int64_t horizon_;
   at::ScalarType dtype_;
-  AdamW optimizer_;
+  Optimizer optimizer_;
   bool unfinished_ = false;  // the last step was given up and left gradients
 };
 

@@ -4,12 +4,12 @@
 
 #include <cstdint>
 
-#include "aot/kernels/cpu/adamw.h"
 #include "aot/kernels/cpu/cross_entropy.h"
 #include "aot/kernels/cpu/decode.h"
 #include "aot/kernels/cpu/linear.h"
 #include "aot/kernels/cpu/mssa.h"
 #include "aot/kernels/cpu/norm.h"
+#include "aot/kernels/cpu/optimizer.h"
 
 namespace aot {
 
@@ -22,7 +22,8 @@ namespace aot {
   int64_t bfloat16_dot_loop(int64_t rounds, float* sink);                                                                                  \
   float read_loop(const float* numbers, int64_t count);                                                                                    \
   void square_sums(const float* data, int64_t size, double* sums, int64_t begin, int64_t end);                                             \
-  void adamw(const AdamWParams& params, int64_t begin, int64_t end);                                                                       \
+  void adamw(const UpdateParams& params, int64_t begin, int64_t end);                                                                      \
+  void lion(const UpdateParams& params, int64_t begin, int64_t end);                                                                       \
   void pack_weights(const float* from, int64_t row_stride, int64_t depth_stride, const PackedMatrix& to, int64_t begin, int64_t end);      \
   void decode_product(const ProductParams& params, int64_t begin, int64_t end);                                                            \
   void decode_append(const CacheView& cache, int64_t head, int64_t token, const float* key, const float* value, float* scratch);           \

@@ -75,6 +75,11 @@ AOT_INLINE Vec max(Vec a, Vec b) {
 AOT_INLINE Vec sqrt(Vec a) {
   return {_mm512_sqrt_ps(a.v)};
 }
+/// -1 or 1; 0 and NaN stay what they are.
+AOT_INLINE Vec sign(Vec a) {
+  const __m512 unit = _mm512_or_ps(_mm512_set1_ps(1), _mm512_and_ps(a.v, _mm512_set1_ps(-0.0F)));
+  return {_mm512_mask_mov_ps(a.v, _mm512_cmp_ps_mask(a.v, _mm512_setzero_ps(), _CMP_NEQ_OQ), unit)};
+}
 AOT_INLINE float sum(Vec a) {
   return _mm512_reduce_add_ps(a.v);
 }
@@ -163,6 +168,10 @@ AOT_INLINE Vec max(Vec a, Vec b) {
 }
 AOT_INLINE Vec sqrt(Vec a) {
   return {_mm256_sqrt_ps(a.v)};
+}
+AOT_INLINE Vec sign(Vec a) {
+  const __m256 unit = _mm256_or_ps(_mm256_set1_ps(1), _mm256_and_ps(a.v, _mm256_set1_ps(-0.0F)));
+  return {_mm256_blendv_ps(a.v, unit, _mm256_cmp_ps(a.v, _mm256_setzero_ps(), _CMP_NEQ_OQ))};
 }
 AOT_INLINE float sum(Vec a) {
   __m128 x = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
@@ -256,6 +265,10 @@ AOT_INLINE Vec max(Vec a, Vec b) {
 }
 AOT_INLINE Vec sqrt(Vec a) {
   for (int i = 0; i < 4; ++i) a.v[i] = __builtin_sqrtf(a.v[i]);
+  return a;
+}
+AOT_INLINE Vec sign(Vec a) {
+  for (int i = 0; i < 4; ++i) a.v[i] = a.v[i] > 0 ? 1.0F : a.v[i] < 0 ? -1.0F : a.v[i];
   return a;
 }
 AOT_INLINE float sum(Vec a) {
