@@ -17,6 +17,7 @@
 #include "aot/io/manifest.h"
 #include "aot/kernels/cpu/path.h"
 #include "aot/models/checkpoint.h"
+#include "aot/train/evaluate.h"
 #include "tests/support/files.h"
 #include "tests/train/tiny.h"
 
@@ -316,6 +317,35 @@ TEST_F(Runs, ToResumeAreFoundByNameOrByTime) {
   fs::current_path(before);
   expect_error(3, "no such file", [&] { static_cast<void>(reopen_run(folder_.path("absent"))); });
   expect_error(3, "holds no run", [&] { static_cast<void>(reopen_run(folder_.path("data"))); });
+}
+
+TEST_F(Runs, WithAnAverageScoreAndSaveItAndResumeToTheBit) {
+  const auto averaging = [this](const std::string& name) {
+    RunRequest out = request(name);
+    TrainOptions& options = out.settings.train;
+    options.batch = 2;
+    options.accumulate = 2;
+    options.optimizer = {.rule = UpdateRule::lion, .layer_decay = 0.8, .ema = 0.9};
+    options.schedule.lr = 1e-3;
+    options.schedule.min_lr = 1e-4;
+    return out;
+  };
+  const RunSummary summary = train(averaging("undisturbed"));
+  const TextDataset data = open_text_dataset(folder_.path("data"), "", kTinyVocab);
+  const std::unique_ptr<LanguageModel> saved = load_model(summary.checkpoint);
+  EXPECT_EQ(*summary.val_loss, score_text(*saved, source_of(*data.val), nullptr)->loss);
+  EXPECT_EQ(summary.best->loss, mean_loss(*load_model(find_checkpoint(summary.folder)), *data.val, 5, 2).loss);
+  Optimizer optimizer(saved->parameters(), averaging("").settings.train.optimizer);
+  load_optimizer(summary.checkpoint, optimizer, 20);  // the weights that the run itself went on with
+  EXPECT_NE(*summary.val_loss, score_text(*saved, source_of(*data.val), nullptr)->loss);
+
+  RunRequest stopped = averaging("run");
+  stopped.settings.train.stop_after = 7;
+  EXPECT_FALSE(train(std::move(stopped)).finished);
+  RunRequest resumed = reopen_run(folder_.path("run"));
+  resumed.settings = averaging("run").settings;
+  EXPECT_EQ(train(std::move(resumed)).val_loss, summary.val_loss);
+  EXPECT_EQ(digest("run", 20), digest("undisturbed", 20));
 }
 
 }  // namespace

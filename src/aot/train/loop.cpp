@@ -122,6 +122,7 @@ void Loop::watch() {
 /// The evaluation and the sample that this step asks for. A signal puts both off until the run goes on, so that it says the same as one
 /// that was never stopped.
 void Loop::look() {
+  const AveragedWeights averaged(parts_.trainer.optimizer());
   if (due(train_.eval_every) && !evaluate()) return;
   if (train_.sample_every > 0 && due(train_.sample_every)) sample();
   state_.evaluated = state_.step;

@@ -62,6 +62,8 @@ ModelSummary check_room(const RunSettings& settings, ModelSummary summary, const
     summary.memory.activations = summary.memory.recomputed;
   else if (settings.train.dtype == "bfloat16")
     summary.memory.activations /= 2;
+  const int64_t state = state_per_parameter(settings.train.optimizer);
+  summary.memory.optimizer = 4 * state * summary.parameters;
   const int64_t limit = memory_limit_bytes(), need = summary.memory.training();
   if (need > limit)
     throw Error(
@@ -72,7 +74,7 @@ ModelSummary check_room(const RunSettings& settings, ModelSummary summary, const
   fs::path place = fs::absolute(folder);
   while (!fs::exists(place)) place = place.parent_path();
   // The best, and one in the making, besides those kept.
-  require_free_space(place.string(), static_cast<uint64_t>(12 * summary.parameters * (settings.train.keep + 2)));
+  require_free_space(place.string(), static_cast<uint64_t>(4 * (1 + state) * summary.parameters * (settings.train.keep + 2)));
   return summary;
 }
 
@@ -265,6 +267,7 @@ RunSummary train(RunRequest request) {
                  .unit = entry.unit,
                  .counted = entry.counted};
   if (result.finished && task->has_validation()) {
+    const AveragedWeights averaged(trainer.optimizer());
     out.val = task->evaluate();
     out.finished = out.val.has_value();  // not after a signal: the training is saved, and a resume scores it
   }
