@@ -333,18 +333,18 @@ TEST_F(Runs, WithAnAverageScoreAndSaveItAndResumeToTheBit) {
   const RunSummary summary = train(averaging("undisturbed"));
   const TextDataset data = open_text_dataset(folder_.path("data"), "", kTinyVocab);
   const std::unique_ptr<LanguageModel> saved = load_model(summary.checkpoint);
-  EXPECT_EQ(*summary.val_loss, score_text(*saved, source_of(*data.val), nullptr)->loss);
+  EXPECT_EQ(summary.val->loss, score_text(*saved, source_of(*data.val), nullptr)->loss);
   EXPECT_EQ(summary.best->loss, mean_loss(*load_model(find_checkpoint(summary.folder)), *data.val, 5, 2).loss);
   Optimizer optimizer(saved->parameters(), averaging("").settings.train.optimizer);
   load_optimizer(summary.checkpoint, optimizer, 20);  // the weights that the run itself went on with
-  EXPECT_NE(*summary.val_loss, score_text(*saved, source_of(*data.val), nullptr)->loss);
+  EXPECT_NE(summary.val->loss, score_text(*saved, source_of(*data.val), nullptr)->loss);
 
   RunRequest stopped = averaging("run");
   stopped.settings.train.stop_after = 7;
   EXPECT_FALSE(train(std::move(stopped)).finished);
   RunRequest resumed = reopen_run(folder_.path("run"));
   resumed.settings = averaging("run").settings;
-  EXPECT_EQ(train(std::move(resumed)).val_loss, summary.val_loss);
+  EXPECT_EQ(train(std::move(resumed)).val->loss, summary.val->loss);
   EXPECT_EQ(digest("run", 20), digest("undisturbed", 20));
 }
 
