@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // aot inspect: what a preset or a checkpoint is, and what it costs.
+#include <deque>
 #include <memory>
 
 #include <fmt/format.h>
@@ -125,15 +126,17 @@ struct State {
   LanguageOptions language;
   VisionOptions vision;
   Fields inspect_fields, language_fields, vision_fields;
+  Fields vision_only;  // those of `vision_fields` that language models do not have: the others' flags are language_fields'
 };
 
-/// The settings of --preset with the flags given; those of models of another task are in `others`.
-template <class Options>
-Options preset_options(const std::string& preset, const std::string& task, Options& options, Fields& fields, const Fields& others) {
-  fields.take_flags(others, task + " models");
-  apply_preset(fields, preset, task);
-  resolve(fields);
-  return options;
+/// Hands the flags of `from` on to the fields of the model that is inspected.
+void take_flags(const CLI::App& app, const Fields& from, Fields& to, const std::string& task) {
+  for (const std::string& name : from.names()) {
+    if (const CLI::Option* option = app.get_option_no_throw("--" + name); option == nullptr || option->count() == 0) continue;
+    Field* field = to.find(name);
+    if (field == nullptr) throw UsageError("--" + name + " is no setting of " + task + " models");
+    field->set_text(from.early_text(name), Origin::flag, "--" + name);
+  }
 }
 
 std::string task_of(const InspectOptions& inspect) {
@@ -144,10 +147,25 @@ std::string task_of(const InspectOptions& inspect) {
   return preset_task(inspect.preset);
 }
 
-void run_language(State& s, bool json) {
-  LanguageOptions options = s.inspect.path.empty()
-                                ? preset_options(s.inspect.preset, "language", s.language, s.language_fields, s.vision_fields)
-                                : read_model_options(find_checkpoint(s.inspect.path));
+LanguageOptions language_options(State& s, const CLI::App& app) {
+  if (!s.inspect.path.empty()) return read_model_options(find_checkpoint(s.inspect.path));
+  take_flags(app, s.vision_only, s.language_fields, "language");
+  apply_preset(s.language_fields, s.inspect.preset);
+  resolve(s.language_fields);
+  return s.language;
+}
+
+VisionOptions vision_options(State& s, const CLI::App& app) {
+  if (!s.inspect.path.empty()) return read_vision_options(find_checkpoint(s.inspect.path));
+  take_flags(app, s.language_fields, s.vision_fields, "vision");
+  take_flags(app, s.vision_only, s.vision_fields, "vision");
+  apply_preset(s.vision_fields, s.inspect.preset, "vision");
+  resolve(s.vision_fields);
+  return s.vision;
+}
+
+void run_language(State& s, const CLI::App& app, bool json) {
+  LanguageOptions options = language_options(s, app);
   if (options.vocab_size == 0) options.vocab_size = 256;  // presets for small texts take the tokenizer's; bytes stand in for it
   const LanguageModel model = LanguageModel::without_storage(options);
   const int64_t tokens = s.inspect.tokens > 0 ? s.inspect.tokens : options.context;
@@ -155,11 +173,9 @@ void run_language(State& s, bool json) {
   print(json ? dump_json(as_json(summary, model.parameters())) + "\n" : as_text(summary, model, s.inspect.batch, tokens));
 }
 
-void run_vision(State& s, bool json) {
+void run_vision(State& s, const CLI::App& app, bool json) {
   if (s.inspect.tokens > 0) throw UsageError("--tokens is for language models: pictures have as many as their patches");
-  const VisionModel model = VisionModel::without_storage(
-      s.inspect.path.empty() ? preset_options(s.inspect.preset, "vision", s.vision, s.vision_fields, s.language_fields)
-                             : read_vision_options(find_checkpoint(s.inspect.path)));
+  const VisionModel model = VisionModel::without_storage(vision_options(s, app));
   const ModelSummary summary = summarize(model, s.inspect.batch);
   print(json ? dump_json(as_json(summary, model.parameters())) + "\n" : as_text(summary, model, s.inspect.batch));
 }
@@ -171,6 +187,8 @@ void add_inspect(Subcommand& command) {
   describe(state->inspect_fields, state->inspect);
   describe(state->language_fields, state->language);
   describe(state->vision_fields, state->vision);
+  describe(state->vision_only, state->vision);
+  std::erase_if(state->vision_only.all(), [&](const Field& field) { return state->language_fields.find(field.name) != nullptr; });
   set_examples(command.app,
                "  aot inspect --preset aot-mssa-base            counts, FLOP and memory of a named model\n"
                "  aot inspect run --batch 8 --tokens 1024       of a trained one, memory at that size\n"
@@ -179,14 +197,13 @@ void add_inspect(Subcommand& command) {
   command.app.add_option("path", state->inspect.path, "checkpoint or run folder");
   state->inspect_fields.add_flags(command.app);
   state->language_fields.add_flags(command.app);
-  state->vision_fields.add_flags(command.app);  // those that language models do not have
+  state->vision_only.add_flags(command.app);
 
-  GeneralOptions& general = command.general;
-  command.app.callback([state, &general] {
+  command.app.callback([state, &app = command.app, &general = command.general] {
     resolve(state->inspect_fields);
     if (state->inspect.preset == "list") return print(preset_list());
-    if (task_of(state->inspect) == "vision") return run_vision(*state, general.json);
-    run_language(*state, general.json);
+    if (task_of(state->inspect) == "vision") return run_vision(*state, app, general.json);
+    run_language(*state, app, general.json);
   });
 }
 

@@ -159,7 +159,6 @@ std::vector<std::string> Fields::names() const {
 void Fields::add_flags(CLI::App& app) {
   for (Field& field : fields_) {
     const std::string name = field.name;
-    if (app.get_option_no_throw("--" + name) != nullptr) continue;
     std::string text = field.help;
     CLI::Option* option = nullptr;
     if (field.type == Field::Type::flag) {
@@ -178,13 +177,6 @@ void Fields::add_flags(CLI::App& app) {
       if (!standard.empty()) option->description(text + " [" + standard + "]");
     }
     if (!field.heading.empty()) option->group(field.heading);
-  }
-}
-
-void Fields::take_flags(const Fields& other, const std::string& kind) {
-  for (const auto& [name, text] : other.flag_texts_) {
-    if (find(name) == nullptr) throw UsageError("--" + name + " is no setting of " + kind);
-    flag_texts_.emplace_back(name, text);
   }
 }
 

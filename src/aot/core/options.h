@@ -114,12 +114,8 @@ class Fields {
   [[nodiscard]] std::vector<std::string> names() const;
   std::deque<Field>& all() { return fields_; }
 
-  /// Adds one flag per field to `app` (`--no-NAME` too where the field is a bool). The texts given are kept and set by `resolve`. A flag
-  /// that `app` has already stays with the Fields that added it: see `take_flags`.
+  /// Adds one flag per field to `app` (`--no-NAME` too where the field is a bool). The texts given are kept and set by `resolve`.
   void add_flags(CLI::App& app);
-  /// Takes over the texts that flags gave to `other`, where one command has settings of two kinds and it turns out that these count.
-  /// Throws UsageError, naming `kind`, for a flag that this one does not know.
-  void take_flags(const Fields& other, const std::string& kind);
 
   /// Sets from configuration entries read from `path`. Unknown keys throw with the nearest known one.
   void set_from(const std::vector<TomlEntry>& entries, Origin origin, const std::string& path);
