@@ -77,7 +77,7 @@ TEST(Trainer, LearnsToCountWithLionLayerDecayAndAnAverageOverTwoPasses) {
   TrainOptions options = options_of(4, 2);
   options.schedule = {.lr = 3e-3, .min_lr = 3e-4, .warmup = 2};
   options.optimizer = {.rule = UpdateRule::lion, .weight_decay = 0.5, .layer_decay = 0.9, .ema = 0.9};
-  Trainer trainer(model, options, 1, 60);
+  Trainer trainer(model.parameters(), options, 1, 60);
   const double half = 0.5 * std::log(static_cast<double>(kTinyVocab));  // of the loss at the start
   double last = 0;
   for (int64_t step = 0; step < 60; ++step) {
