@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/command.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "aot/core/log.h"
@@ -105,6 +107,10 @@ void resolve(Fields& fields, const std::string& config_path) {
   if (!config_path.empty()) fields.set_from(read_toml(config_path), Origin::file, config_path);
   fields.set_from_environment();
   fields.set_from_flags();
+}
+
+int64_t threads_of(const GeneralOptions& general) {
+  return general.threads > 0 ? general.threads : std::max<int64_t>(1, std::thread::hardware_concurrency());
 }
 
 uint64_t first_seed(const GeneralOptions& general) {

@@ -35,6 +35,9 @@ void resolve(Fields& fields, const std::string& config_path = "");
 /// --seed, or a fresh one, which is told.
 uint64_t first_seed(const GeneralOptions& general);
 
+/// --threads, or as many as there are processors.
+int64_t threads_of(const GeneralOptions& general);
+
 /// Writes a result to stdout at once. Throws Error (exit 4) when that fails, e.g. on a full disk.
 void print(std::string_view text);
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <memory>
-#include <thread>
 
 #include <fmt/format.h>
 
@@ -152,12 +151,17 @@ void add_data(Subcommand& command) {
   set_examples(*app,
                "aot data prepare book.txt --tokenizer char --out data/book\n"
                "aot data prepare texts/ more.txt --tokenizer gpt2:gpt2-bpe --val 0.05 --out data/texts\n"
+               "zcat pages.jsonl.gz | aot data prepare - --field text --tokenizer bpe --vocab 8192 --out data/pages\n"
                "aot data prepare --images train-images.gz --labels train-labels.gz --val-count 5000 --out data/digits\n"
                "aot data prepare --images photos/ --skip-bad --out data/photos\n");
-  app->add_option("FILE", prepare->options.inputs, "text files, and folders to read recursively");
+  app->add_option("FILE", prepare->options.inputs, "text files, and folders to read recursively; -: stdin");
   prepare->fields.heading("Prepare");
-  prepare->fields.add("tokenizer", prepare->options.tokenizer, "byte, char, gpt2:DIR (encoder.json + vocab.bpe), or a tokenizer.json")
+  prepare->fields
+      .add("tokenizer", prepare->options.tokenizer,
+           "byte, char, bpe (trained on this text), gpt2:DIR (encoder.json + vocab.bpe), tiktoken:FILE:PATTERN, or a tokenizer.json")
       .metavar("NAME");
+  prepare->fields.add("vocab", prepare->options.vocab, "bpe: tokens in all").min(257).max(1'000'000);
+  prepare->fields.add("field", prepare->options.field, "the files are JSON lines; each line's text is in this field").metavar("NAME");
   prepare->fields.add("val", prepare->options.val, "share of the tokens or images, the last ones, kept for validation").min(0);
   prepare->fields.add("out", prepare->options.out, "folder to make; must not exist or be empty").metavar("DIR");
   describe(prepare->fields, prepare->images);
@@ -167,12 +171,19 @@ void add_data(Subcommand& command) {
     const bool are_images = !prepare->images.images.empty();
     for (const char* name : {"labels", "format", "size", "skip-bad", "val-count"})
       if (!are_images && prepare->fields.at(name).origin != Origin::default_value) throw UsageError(str("--", name, " is for --images"));
-    if (!are_images) return run_prepare(prepare->options, general);
+    if (!are_images) {
+      if (prepare->options.tokenizer != "bpe" && prepare->fields.at("vocab").origin == Origin::flag)
+        throw UsageError("--vocab is for --tokenizer bpe");
+      prepare->options.threads = threads_of(general);
+      return run_prepare(prepare->options, general);
+    }
+    for (const char* name : {"vocab", "field"})
+      if (prepare->fields.at(name).origin == Origin::flag) throw UsageError(str("--", name, " is for text, not for --images"));
     if (!prepare->options.inputs.empty()) throw UsageError("data prepare takes text files or --images, not both");
     if (prepare->fields.at("tokenizer").origin == Origin::flag) throw UsageError("--tokenizer is for text, not for --images");
     prepare->images.pack.val = prepare->options.val;
     prepare->images.pack.out = prepare->options.out;
-    prepare->images.folder.threads = general.threads > 0 ? general.threads : static_cast<int64_t>(std::thread::hardware_concurrency());
+    prepare->images.folder.threads = threads_of(general);
     run_prepare_images(prepare->images, general);
   });
 

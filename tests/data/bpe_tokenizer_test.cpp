@@ -9,7 +9,6 @@
 #include <gtest/gtest.h>
 
 #include "aot/core/random.h"
-#include "aot/data/split_pattern.h"
 #include "aot/data/tokenizer.h"
 #include "aot/io/file.h"
 #include "aot/io/json.h"
@@ -36,12 +35,6 @@ double seconds_to_encode(const std::string& text) {
     best = std::min(best, static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
   }
   return best;
-}
-
-std::vector<std::string> pieces_of(std::string_view text) {
-  std::vector<std::string> pieces;
-  SplitPattern().split(text, [&pieces](std::string_view piece) { pieces.emplace_back(piece); });
-  return pieces;
 }
 
 /// Mostly text-like: what the pattern turns on, letters, invalid bytes, and cut characters.
@@ -137,15 +130,6 @@ TEST(BpeTokenizer, AdversarialTextTakesNearLinearTime) {
     // Quadratic time would give 4.
     EXPECT_LT(whole, 2.3 * half + 0.02) << escaped(unit);
   }
-}
-
-TEST(SplitPattern, SplitsAsPublished) {
-  EXPECT_EQ(pieces_of("they're  here\n\nnow"), (std::vector<std::string>{"they", "'re", " ", " here", "\n", "\n", "now"}));
-  EXPECT_EQ(pieces_of("x=12 's 'll ''"), (std::vector<std::string>{"x", "=", "12", " '", "s", " '", "ll", " ''"}));
-  EXPECT_EQ(pieces_of("a   "), (std::vector<std::string>{"a", "   "}));
-  EXPECT_EQ(pieces_of("²½Ⅷ"), (std::vector<std::string>{"²½Ⅷ"})) << "all numbers";
-  EXPECT_EQ(pieces_of("a\u180e b"), (std::vector<std::string>{"a", "\u180e", " b"})) << "no white space since Unicode 6.3";
-  EXPECT_EQ(pieces_of("a\u0085\u3000b"), (std::vector<std::string>{"a", "\u0085", "\u3000", "b"}));
 }
 
 }  // namespace

@@ -2,10 +2,12 @@
 #include "aot/io/bpe_files.h"
 
 #include <algorithm>
+#include <array>
 
 #include <gtest/gtest.h>
 
 #include "aot/io/json.h"
+#include "aot/io/tiktoken_ranks.h"
 #include "aot/io/tokenizer_json.h"
 #include "tests/support/files.h"
 
@@ -164,12 +166,14 @@ TEST(TokenizerJson, EveryKindReadsBackAsWritten) {
   }
 }
 
-/// The text of that tokenizer with one spot replaced.
-std::string with(const TokenizerFile& file, const std::string& from, const std::string& to) {
-  std::string text = tokenizer_json_text(file);
+/// The text with one spot replaced.
+std::string with_text(std::string text, const std::string& from, const std::string& to) {
   const size_t at = text.find(from);
   EXPECT_NE(at, std::string::npos) << from;
   return at == std::string::npos ? text : text.replace(at, from.size(), to);
+}
+std::string with(const TokenizerFile& file, const std::string& from, const std::string& to) {
+  return with_text(tokenizer_json_text(file), from, to);
 }
 
 void refused(std::string_view words, const std::string& text) {
@@ -194,15 +198,20 @@ TEST(TokenizerJson, WhatIsNotOursIsNotSupported) {
   refused("key 'pre_tokenizer': not supported: Whitespace",
           with(bpe, "\"pre_tokenizer\":{\"type\":\"ByteLevel\"", "\"pre_tokenizer\":{\"type\":\"Whitespace\""));
   refused("key 'pre_tokenizer.add_prefix_space': not supported", with(bpe, "\"add_prefix_space\":false", "\"add_prefix_space\":true"));
-  refused("key 'post_processor': not supported: TemplateProcessing",
-          with(bpe, "\"post_processor\":null", "\"post_processor\":{\"type\":\"TemplateProcessing\"}"));
+  refused("key 'post_processor': not supported: BertProcessing",
+          with(bpe, "\"post_processor\":null", "\"post_processor\":{\"type\":\"BertProcessing\"}"));
+  refused(
+      "key 'post_processor': not supported: RobertaProcessing",
+      with(bpe, "\"post_processor\":null", "\"post_processor\":{\"type\":\"Sequence\",\"processors\":[{\"type\":\"RobertaProcessing\"}]}"));
   refused("key 'decoder': not supported", with(bpe, "\"decoder\":{\"type\":\"ByteLevel\"", "\"decoder\":{\"type\":\"WordPiece\""));
   refused("key 'decoder': not supported", with(characters(), "{\"type\":\"Fuse\"}", "null"));
   refused("key 'model.byte_fallback': not supported", with(bpe, "\"byte_fallback\":false", "\"byte_fallback\":true"));
   refused("key 'model.dropout': not supported", with(bpe, "\"dropout\":null", "\"dropout\":0.1"));
   refused("key 'model.extra': not supported: unknown key", with(bpe, "\"dropout\":null", "\"extra\":null"));
   refused("key 'model.unk_token': not supported", with(characters(), "\"unk_token\":null", "\"unk_token\":\"a\""));
-  refused("that is not special", with(bpe, "\"special\":true", "\"special\":false"));
+  for (const std::string flag : {"single_word", "lstrip", "rstrip"})
+    refused("key 'added_tokens': not supported: token '<|endoftext|>' with " + flag,
+            with(bpe, "\"" + flag + "\":false", "\"" + flag + "\":true"));
   refused("not supported: merges", with(bpe, "\"use_regex\":true", "\"use_regex\":false"));
   TokenizerFile swapped = bytes();
   std::swap(swapped.vocabulary.tokens[1], swapped.vocabulary.tokens[2]);
@@ -234,11 +243,105 @@ TEST(TokenizerJson, BadSpecialTokensAreRefused) {
   refused("merge 1: need a text or two texts", with(bpe, "\"t h\"", "7"));
 }
 
+TEST(TokenizerJson, SplitsOfOtherModelsAreReadByTheTextOfTheirPattern) {
+  TokenizerFile file;
+  file.vocabulary = example();
+  for (const SplitKind kind : {SplitKind::gpt2, SplitKind::cl100k, SplitKind::llama3, SplitKind::o200k}) {
+    file.split = kind;
+    file.ignore_merges = kind != SplitKind::gpt2;
+    const TokenizerFile back = parse_json_text(tokenizer_json_text(file));
+    EXPECT_EQ(back.split, kind);
+    EXPECT_EQ(back.ignore_merges, file.ignore_merges);
+  }
+  file.split = SplitKind::llama3;
+  const std::string text = tokenizer_json_text(file);
+  const std::string keeps_inverted = with_text(with_text(text, "\"Isolated\"", "\"Removed\""), "\"invert\":false", "\"invert\":true");
+  EXPECT_EQ(parse_json_text(keeps_inverted).split, SplitKind::llama3);
+  const std::string key = "key 'pre_tokenizer.pretokenizers': not supported: ";
+  refused(key + "Split that is not Isolated", with_text(text, "\"Isolated\"", "\"Removed\""));
+  refused(key + "the pattern {\"String\":", with_text(text, "\"Regex\"", "\"String\""));
+  refused(key + "the pattern {\"Regex\":", with_text(text, "{1,3}", "{1,4}"));
+  refused(key + "a second split by ByteLevel", with_text(text, "\"use_regex\":false}]", "\"use_regex\":true}]"));
+  refused(key + "Digits, ByteLevel; need Split, ByteLevel", with_text(text, "\"Split\"", "\"Digits\""));
+}
+
+TEST(TokenizerJson, AddedTokensNeedNotBeSpecial) {
+  TokenizerFile file;
+  file.vocabulary = example();
+  const std::string text = with(file, "\"special\":true", "\"special\":false");
+  const TokenizerFile back = parse_json_text(with_text(text, "\"normalized\":false", "\"normalized\":true"));
+  EXPECT_TRUE(back.vocabulary.special.empty());
+  EXPECT_EQ(back.vocabulary.added, std::vector<int32_t>{259});
+  EXPECT_EQ(back.vocabulary.normalized, std::vector<int32_t>{259});
+  const TokenizerFile again = parse_json_text(tokenizer_json_text(back));
+  EXPECT_EQ(again.vocabulary.added, back.vocabulary.added);
+  EXPECT_EQ(again.vocabulary.normalized, back.vocabulary.normalized);
+  refused(
+      "added token 'Ġthe' is an ordinary token of other bytes too",
+      R"({"version":"1.0","decoder":{"type":"ByteLevel"},"pre_tokenizer":{"type":"ByteLevel"},"added_tokens":[{"id":258,"content":"Ġthe","special":false}],)" +
+          text.substr(text.find("\"model\"")));
+}
+
 TEST(TokenizerJson, OneSpecialTokenMayStartAnother) {
   TokenizerFile file = characters();
   file.vocabulary.tokens.emplace_back("<|endoftext|>2");
   file.vocabulary.special = {5, 6};
   EXPECT_EQ(parse_json_text(tokenizer_json_text(file)).vocabulary.special.size(), 2u);
+}
+
+std::string base64_of(std::string_view bytes) {
+  const char* kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t bits = 0;
+    for (size_t j = 0; j < 3; ++j) bits = bits << 8 | (i + j < bytes.size() ? static_cast<unsigned char>(bytes[i + j]) : 0);
+    for (size_t j = 0; j < 4; ++j) text += i + j > bytes.size() ? '=' : kDigits[bits >> (18 - 6 * j) & 63];
+  }
+  return text;
+}
+
+std::string rank_lines(const std::vector<std::string>& words) {
+  std::string text;
+  int rank = 0;
+  for (int byte = 0; byte < 256; ++byte) text += base64_of(std::string(1, static_cast<char>(byte))) + " " + std::to_string(rank++) + "\n";
+  for (const std::string& word : words) text += base64_of(word) + " " + std::to_string(rank++) + "\n";
+  return text;
+}
+
+TEST(TiktokenRanks, TokensMergesAndTheEndOfText) {
+  const TokenizerFile file = parse_tiktoken_ranks(rank_lines({"ab", "bc", "abc"}), "x.tiktoken", SplitKind::cl100k);
+  EXPECT_EQ(file.kind, TokenizerKind::bpe);
+  EXPECT_EQ(file.split, SplitKind::cl100k);
+  EXPECT_TRUE(file.ignore_merges);
+  EXPECT_EQ(file.vocabulary.tokens.size(), 260u);
+  EXPECT_EQ(file.vocabulary.tokens[258], "abc");
+  EXPECT_EQ(file.vocabulary.special, std::vector<int32_t>{259});
+  std::vector<std::array<int32_t, 3>> merges;
+  for (const BpeMerge& merge : file.vocabulary.merges) merges.push_back({merge.left, merge.right, merge.result});
+  EXPECT_EQ(merges, (std::vector<std::array<int32_t, 3>>{{'a', 'b', 256}, {'b', 'c', 257}, {'a', 257, 258}, {256, 'c', 258}}));
+  EXPECT_EQ(parse_json_text(tokenizer_json_text(file)).vocabulary.merges.size(), 4u);
+}
+
+TEST(TiktokenRanks, BadFilesAreRefused) {
+  const auto refused_ranks = [](std::string_view words, const std::string& text) {
+    expect_error(3, words, [&] { parse_tiktoken_ranks(text, "x.tiktoken", SplitKind::gpt2); });
+  };
+  const std::string good = rank_lines({"ab"});
+  refused_ranks("x.tiktoken: line 258: need a token in base64, a space and its rank (found 'YWI=')", good + "YWI=\n");
+  refused_ranks("line 258: not base64: 'YW*='", good + "YW*= 257\n");
+  refused_ranks("line 258: not base64: 'YWJ='", good + "YWJ= 257\n");
+  refused_ranks("line 258: not base64: ''", good + " 257\n");
+  refused_ranks("line 258: not base64: 'YWI'", good + "YWI 257\n");
+  refused_ranks("line 258: the rank must be an integer from 0 to 999999 (found -1)", good + "YWJj -1\n");
+  refused_ranks("line 258: need a token", good + "YWJj 1.5\n");
+  refused_ranks("line 258: the rank must be", good + "YWJj 2147483648\n");
+  refused_ranks("line 258: rank 7 is used by", good + "YWJj 7\n");
+  refused_ranks("no token for id 257 (ranks go up to 258)", good + "YWJj 258\n");
+  refused_ranks("token 'ab' has the ranks 256 and 257", good + "YWI= 257\n");
+  refused_ranks("no token for byte 0", "IQ== 0\n");
+  refused_ranks("line 258: token longer than 256 bytes", good + base64_of(std::string(257, 'x')) + " 257\n");
+  refused_ranks("holds no tokens", "\n\n");
+  refused_ranks("looks like gzip", "\x1f\x8b\x08");
 }
 
 }  // namespace

@@ -12,10 +12,13 @@
 namespace aot {
 
 struct PrepareOptions {
-  std::vector<std::string> inputs;  // files and folders
-  std::string tokenizer = "char";   // byte, char (of the text's own characters), gpt2:DIR, or a tokenizer.json
+  std::vector<std::string> inputs;  // files and folders; "-": stdin
+  std::string tokenizer = "char";   // char (of the text's own characters), bpe (trained on the text), or as open_tokenizer takes it
+  int64_t vocab = 8192;             // of bpe
+  std::string field;                // the inputs are JSON lines, and this is their text; empty: text files
   double val = 0.1;                 // the last share of the tokens, for validation
   std::string out;                  // must not exist, or be an empty folder
+  int64_t threads = 1;
 };
 
 struct PrepareResult {

@@ -6,6 +6,7 @@
 
 #include "aot/core/log.h"
 #include "aot/core/signals.h"
+#include "aot/data/json_lines.h"
 #include "aot/data/text_place.h"
 #include "aot/data/text_reader.h"
 #include "aot/io/error.h"
@@ -18,7 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr uint32_t kCodes = 0x110000;
 
-void list_folder(const std::string& folder, std::vector<TextSource>& sources) {
+void list_folder(const std::string& folder, bool lines, std::vector<TextSource>& sources) {
   const size_t first = sources.size();
   std::error_code error;
   fs::recursive_directory_iterator entry(folder, error);
@@ -26,8 +27,8 @@ void list_folder(const std::string& folder, std::vector<TextSource>& sources) {
     std::error_code ignored;
     if (entry->path().filename().native().front() == '.')
       entry.disable_recursion_pending();
-    else if (entry->is_regular_file(ignored))
-      sources.push_back({entry->path().native()});
+    else if (entry->is_regular_file(ignored) && (!lines || entry->path().extension() == ".jsonl"))
+      sources.push_back({entry->path().native(), lines});
   }
   if (error) throw FileError(folder, "", "cannot list this folder: " + error.message(), "", ExitCode::io);
   std::sort(sources.begin() + static_cast<std::ptrdiff_t>(first), sources.end(),
@@ -42,6 +43,7 @@ class FileScan {
 
   /// False when the file is to be left out.
   bool run(Progress& progress, uint64_t bytes_before) {
+    if (!request_.field.empty()) return run_lines(progress, bytes_before);
     TextReader reader(source_.path);
     bytes_ = reader.size();
     if (bytes_ == 0) return refuse("", "empty file");
@@ -55,9 +57,20 @@ class FileScan {
   [[nodiscard]] uint64_t bytes() const { return bytes_; }
 
  private:
+  bool run_lines(Progress& progress, uint64_t bytes_before) {
+    JsonLines lines(source_.path, source_.shown(), request_.field);
+    bytes_ = lines.size();
+    if (bytes_ == 0) return refuse("", "empty file");
+    for (std::string text; stop_signal() == 0 && lines.next(text);) {
+      if (request_.characters) note_characters(text, str("line ", lines.line()));
+      progress.update(static_cast<double>(bytes_before + lines.bytes_read()) / 1e6);
+    }
+    return true;
+  }
+
   bool refuse(const std::string& place, const std::string& problem) const {
-    if (source_.named) throw FileError(source_.path, place, problem);
-    log_detail(str("skipped ", escaped(source_.path), ": ", place, place.empty() ? "" : ": ", problem));
+    if (source_.named) throw FileError(source_.shown(), place, problem);
+    log_detail(str("skipped ", escaped(source_.shown()), ": ", place, place.empty() ? "" : ": ", problem));
     return false;
   }
 
@@ -76,12 +89,13 @@ class FileScan {
     return true;
   }
 
-  void note_characters(std::string_view piece) {
+  /// `place`: where all of the piece is; empty: where the pieces so far end.
+  void note_characters(std::string_view piece, const std::string& place = "") {
     for (size_t at = 0; at < piece.size();) {
       const Utf8Char c = decode_utf8(piece, at);
       if (!known_.empty() && !known_[c.code]) {
         place_.pass(piece.substr(0, at));
-        throw FileError(source_.path, place_.column_text(), unknown_character_text(c.code));
+        throw FileError(source_.shown(), place.empty() ? place_.column_text() : place, unknown_character_text(c.code));
       }
       seen_[c.code] = true;
       at += c.bytes;
@@ -117,12 +131,12 @@ double megabytes(const std::vector<TextSource>& sources) {
 
 }  // namespace
 
-std::vector<TextSource> list_sources(const std::vector<std::string>& inputs) {
+std::vector<TextSource> list_sources(const std::vector<std::string>& inputs, const std::string& field) {
   std::vector<TextSource> sources;
   for (const std::string& input : inputs) {
     std::error_code ignored;
     if (fs::is_directory(input, ignored))
-      list_folder(input, sources);
+      list_folder(input, !field.empty(), sources);
     else
       sources.push_back({input, true});
   }

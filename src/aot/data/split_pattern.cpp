@@ -1,89 +1,169 @@
 // SPDX-License-Identifier: Apache-2.0
+// The regular expressions by hand: alternatives are tried in their order, and each scan goes back only where the expression would.
 #include "aot/data/split_pattern.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
+#include <algorithm>
 
-#include "aot/io/error.h"
+#include "aot/data/character_class.h"
 #include "aot/io/utf8.h"
 
 namespace aot {
 namespace {
 
-// White space is spelt out: PCRE2's \s also holds U+180E, which Unicode took out of it in 6.3 and other programs do not split at.
-#define AOT_SPACE R"(\t-\r\x20\x85\p{Z})"
-constexpr char kPattern[] = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^)" AOT_SPACE R"(\p{L}\p{N}]+|[)" AOT_SPACE
-                            R"(]+(?![^)" AOT_SPACE R"(])|[)" AOT_SPACE R"(]+)";
-#undef AOT_SPACE
+constexpr ClassSet kMarks = set_of(CharacterClass::mark), kCaseless = set_of(CharacterClass::letter) | kMarks;
+constexpr ClassSet kFirstOfWord = set_of(CharacterClass::upper) | kCaseless;  // o200k: what a word begins with
+constexpr ClassSet kRestOfWord = set_of(CharacterClass::lower) | kCaseless;   // o200k: what follows
+
+size_t end_of_run(std::string_view text, size_t at, ClassSet set) {
+  while (at < text.size()) {
+    const Character c = character_at(text, at);
+    if (!c.is_in(set)) break;
+    at += c.bytes;
+  }
+  return at;
+}
+
+/// End of a run of `limit` characters at most.
+size_t end_of_run(std::string_view text, size_t at, ClassSet set, int limit) {
+  for (; at < text.size() && limit > 0; --limit) {
+    const Character c = character_at(text, at);
+    if (!c.is_in(set)) break;
+    at += c.bytes;
+  }
+  return at;
+}
+
+bool is_in(std::string_view text, size_t at, ClassSet set) {
+  return at < text.size() && character_at(text, at).is_in(set);
+}
+
+/// End of 's 't 're 've 'm 'll 'd at `at`, or `at`. Of any case: U+017F is an s too.
+size_t end_of_contraction(std::string_view text, size_t at, bool any_case) {
+  if (at + 1 >= text.size() || text[at] != '\'') return at;
+  const auto letter = [&](size_t place) {
+    const char c = place < text.size() ? text[place] : '\0';
+    return any_case && c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  };
+  const char first = letter(at + 1), second = letter(at + 2);
+  if (first == 's' || first == 't' || first == 'm' || first == 'd') return at + 2;
+  if ((first == 'r' || first == 'v') && second == 'e') return at + 3;
+  if (first == 'l' && second == 'l') return at + 3;
+  if (any_case && text.substr(at + 1, 2) == "\xc5\xbf") return at + 3;
+  return at;
+}
+
+/// \s+(?!\S)|\s+ over a run of white space: all of it at the end of the text, else all but its last character, which the next piece may
+/// take.
+size_t end_of_space(std::string_view text, size_t at, size_t end_of_spaces) {
+  if (end_of_spaces == text.size()) return end_of_spaces;
+  size_t last = end_of_spaces - 1;
+  while ((static_cast<unsigned char>(text[last]) & 0xc0) == 0x80) --last;
+  return last > at ? last : end_of_spaces;
+}
+
+size_t end_of_gpt2(std::string_view text, size_t at) {
+  if (const size_t end = end_of_contraction(text, at, false); end > at) return end;
+  const size_t start = text[at] == ' ' ? at + 1 : at;
+  if (start < text.size()) {
+    const Character first = character_at(text, start);
+    for (const ClassSet set : {kLetters, kNumbers, kOthers})
+      if (first.is_in(set)) return end_of_run(text, start + first.bytes, set);
+  }
+  return end_of_space(text, at, end_of_run(text, at, kSpaces));
+}
+
+/// What cl100k, llama3 and o200k share after words: numbers, other characters with what may follow them, and white space.
+size_t end_of_no_word(SplitKind kind, std::string_view text, size_t at) {
+  if (const size_t end = end_of_run(text, at, kNumbers, 3); end > at) return end;
+  const size_t start = text[at] == ' ' ? at + 1 : at;
+  if (size_t end = end_of_run(text, start, kOthers); end > start) {
+    while (end < text.size() && (text[end] == '\r' || text[end] == '\n' || (kind == SplitKind::o200k && text[end] == '/'))) ++end;
+    return end;
+  }
+  const size_t end = end_of_run(text, at, kSpaces);
+  if (kind == SplitKind::cl100k && end == text.size()) return end;
+  const size_t newline = text.substr(at, end - at).find_last_of("\r\n");
+  return newline != std::string_view::npos ? at + newline + 1 : end_of_space(text, at, end);
+}
+
+size_t end_of_llama3(SplitKind kind, std::string_view text, size_t at) {
+  if (const size_t end = end_of_contraction(text, at, true); end > at) return end;
+  const Character first = character_at(text, at);
+  if (first.is_in(kLetters)) return end_of_run(text, at + first.bytes, kLetters);
+  if (!first.is_in(kNewlines | kNumbers) && is_in(text, at + first.bytes, kLetters)) return end_of_run(text, at + first.bytes, kLetters);
+  return end_of_no_word(kind, text, at);
+}
+
+/// Capitals* small+ from `start`, where characters without case count as both; `start` when there is none.
+size_t end_of_small_word(std::string_view text, size_t start) {
+  const size_t capitals = end_of_run(text, start, kFirstOfWord);
+  const size_t end = end_of_run(text, capitals, kRestOfWord);
+  if (end > capitals) return end;
+  // Nothing small follows: the last character without case ends the word.
+  size_t last = start;
+  for (size_t at = start; at < capitals;) {
+    const Character c = character_at(text, at);
+    at += c.bytes;
+    if (c.is_in(kCaseless)) last = at;
+  }
+  return last;
+}
+
+/// Capitals+ small* from `start`; `start` when there is none.
+size_t end_of_capital_word(std::string_view text, size_t start) {
+  const size_t capitals = end_of_run(text, start, kFirstOfWord);
+  return capitals == start ? start : end_of_run(text, capitals, kRestOfWord);
+}
+
+size_t end_of_o200k(std::string_view text, size_t at) {
+  const Character first = character_at(text, at);
+  // A mark may stand before a word or belong to it.
+  const size_t after = first.is_in(kNewlines | kNumbers | kLetters) ? at : at + first.bytes;
+  for (const auto& end_of_word : {end_of_small_word, end_of_capital_word})
+    for (const size_t start : {after, at})
+      if (const size_t end = end_of_word(text, start); end > start) return end_of_contraction(text, end, true);
+  return end_of_no_word(SplitKind::o200k, text, at);
+}
 
 bool is_ascii_space(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/// White_Space above ASCII, which is what the pattern calls white space.
-bool is_wide_space(uint32_t code) {
-  return code == 0x85 || code == 0xa0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200a) || code == 0x2028 || code == 0x2029 ||
-         code == 0x202f || code == 0x205f || code == 0x3000;
-}
-
 /// Whether a whole character that is no white space ends at `end`.
 bool ends_in_no_space(std::string_view text, size_t end) {
-  if (end == 0) return false;
-  if (static_cast<unsigned char>(text[end - 1]) < 0x80) return !is_ascii_space(text[end - 1]);
   size_t start = end - 1;
   while (start > 0 && end - start < 4 && (static_cast<unsigned char>(text[start]) & 0xc0) == 0x80) --start;
   const Utf8Char c = decode_utf8(text, start);
-  return c.valid && start + c.bytes == end && !is_wide_space(c.code);
+  return c.valid && start + c.bytes == end && !character_at(text, start).is_in(kSpaces);
+}
+
+bool is_ascii_word(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte < 128 && Character{kAsciiClasses[byte]}.is_in(kLetters | kNumbers);
 }
 
 }  // namespace
 
-struct SplitPattern::Code {
-  struct Free {
-    void operator()(pcre2_code* code) const { pcre2_code_free(code); }
-  };
-  std::unique_ptr<pcre2_code, Free> compiled;
-  bool has_jit = false;
-};
-
-struct SplitPattern::Matcher::Block {
-  struct Free {
-    void operator()(pcre2_match_data* block) const { pcre2_match_data_free(block); }
-  };
-  std::unique_ptr<pcre2_match_data, Free> data;
-};
-
-SplitPattern::SplitPattern() : code_(std::make_unique<Code>()) {
-  int error = 0;
-  PCRE2_SIZE offset = 0;
-  code_->compiled.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(kPattern), sizeof kPattern - 1, PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED,
-                                      &error, &offset, nullptr));
-  if (!code_->compiled) throw Error(ExitCode::failed, str("PCRE2 refuses the split pattern at ", offset, " (error ", error, ")"));
-  code_->has_jit = pcre2_jit_compile(code_->compiled.get(), PCRE2_JIT_COMPLETE) == 0;
+size_t end_of_piece(SplitKind kind, std::string_view text, size_t at) {
+  switch (kind) {
+    case SplitKind::gpt2:
+      return end_of_gpt2(text, at);
+    case SplitKind::cl100k:
+    case SplitKind::llama3:
+      return end_of_llama3(kind, text, at);
+    case SplitKind::o200k:
+      break;
+  }
+  return end_of_o200k(text, at);
 }
 
-SplitPattern::~SplitPattern() = default;
-
-SplitPattern::Matcher::Matcher(const SplitPattern& pattern, std::string_view text)
-    : code_(*pattern.code_), text_(text), block_(std::make_unique<Block>()) {
-  block_->data.reset(pcre2_match_data_create(1, nullptr));
-  if (!block_->data) throw std::bad_alloc();
-}
-
-SplitPattern::Matcher::~Matcher() = default;
-
-size_t SplitPattern::Matcher::end_of_piece(size_t at) {
-  const auto* subject = reinterpret_cast<PCRE2_SPTR>(text_.data());
-  const auto match = code_.has_jit ? pcre2_jit_match : pcre2_match;
-  const int found = match(code_.compiled.get(), subject, text_.size(), at, PCRE2_NO_UTF_CHECK, block_->data.get(), nullptr);
-  const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(block_->data.get());
-  if (found < 1 || bounds[1] <= at) throw Error(ExitCode::failed, str("PCRE2 cannot split text at byte ", at, " (error ", found, ")"));
-  return bounds[1];
-}
-
-size_t certain_split(std::string_view text) {
-  for (size_t at = text.size(); at-- > 1;)
-    if (is_ascii_space(text[at]) && ends_in_no_space(text, at)) return at;
+size_t certain_split(std::string_view text, size_t before) {
+  for (size_t at = before < text.size() ? before + 1 : text.size(); at-- > 1;) {
+    if (!is_ascii_space(text[at])) continue;
+    // A line feed may belong to punctuation before it.
+    const bool is_newline = text[at] == '\n' || text[at] == '\r';
+    if (is_newline ? is_ascii_word(text[at - 1]) : ends_in_no_space(text, at)) return at;
+  }
   return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "aot/data/text_place.h"
 #include "aot/data/vocabulary.h"
 #include "aot/io/error.h"
+#include "aot/io/tiktoken_ranks.h"
 #include "aot/io/utf8.h"
 
 namespace aot {
@@ -70,7 +71,21 @@ class CharTokenizer : public VocabularyTokenizer {
   std::unordered_map<uint32_t, int32_t> others_;
 };
 
+/// Remembers nothing.
+class PlainEncoder : public Encoder {
+ public:
+  explicit PlainEncoder(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  void encode(std::string_view text, std::vector<int32_t>& ids) override { tokenizer_.encode(text, ids); }
+
+ private:
+  const Tokenizer& tokenizer_;
+};
+
 }  // namespace
+
+std::unique_ptr<Encoder> Tokenizer::encoder() const {
+  return std::make_unique<PlainEncoder>(*this);
+}
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
   std::vector<int32_t> ids;
@@ -142,16 +157,28 @@ TokenizerPtr make_char_tokenizer(const std::vector<uint32_t>& characters) {
 }
 
 TokenizerPtr read_gpt2_tokenizer(const std::string& folder) {
-  return make_tokenizer({TokenizerKind::bpe, read_bpe_files(folder)});
+  TokenizerFile file;
+  file.vocabulary = read_bpe_files(folder);
+  return make_tokenizer(std::move(file));
 }
 
 TokenizerPtr read_tokenizer(const std::string& path) {
   return make_tokenizer(read_tokenizer_json(path));
 }
 
+TokenizerPtr read_tiktoken_tokenizer(const std::string& path, SplitKind split) {
+  return make_tokenizer(read_tiktoken_ranks(path, split));
+}
+
 TokenizerPtr open_tokenizer(const std::string& name) {
   if (name == "byte") return make_byte_tokenizer();
   if (name.rfind("gpt2:", 0) == 0) return read_gpt2_tokenizer(name.substr(5));
+  if (name.rfind("tiktoken:", 0) == 0) {
+    const size_t colon = name.rfind(':');  // that of the prefix when there is no pattern
+    const std::optional<SplitKind> split = split_of_name(name.substr(colon + 1));
+    if (colon < 9 || !split) throw UsageError("--tokenizer tiktoken:FILE:PATTERN needs one of the patterns " + split_names());
+    return read_tiktoken_tokenizer(name.substr(9, colon - 9), *split);
+  }
   std::error_code ignored;
   if (!std::filesystem::is_directory(name, ignored)) return read_tokenizer(name);
   const std::string inside = name + "/tokenizer.json";

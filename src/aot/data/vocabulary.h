@@ -21,6 +21,7 @@ class VocabularyTokenizer : public Tokenizer {
   [[nodiscard]] std::string to_json() const override { return tokenizer_json_text(file_); }
 
  protected:
+  [[nodiscard]] const TokenizerFile& file() const { return file_; }
   [[nodiscard]] const BpeFiles& vocabulary() const { return file_.vocabulary; }
   [[nodiscard]] bool is_special(int32_t id) const;
 

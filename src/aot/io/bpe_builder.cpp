@@ -11,6 +11,7 @@ namespace aot {
 namespace {
 
 constexpr size_t kMaxTokens = 1'000'000, kMaxTokenBytes = 1024, kMaxMerges = 2'000'000;
+constexpr size_t kMaxAddedBytes = 1u << 20;  // of all added tokens: finding them takes about 50 bytes for each of these
 
 std::string shown(std::string_view token) {
   return "'" + escaped(token, 60) + "'";
@@ -47,21 +48,24 @@ void BpeBuilder::read_vocabulary(JsonReader& json) {
     if (token.size() > kMaxTokenBytes) json.fail(str("token longer than ", kMaxTokenBytes, " bytes"));
     if (entries_.size() == kMaxTokens) json.fail(str("more than ", kMaxTokens, " tokens"));
     const int64_t id = read_token_id(json, path_, token);
-    entries_.push_back({token, static_cast<int32_t>(id), false});
+    entries_.push_back({token, static_cast<int32_t>(id)});
   }
   if (entries_.empty()) throw FileError(path_, "", "the vocabulary is empty");
 }
 
-void BpeBuilder::add_special(std::string text, int64_t id) {
-  if (text.empty()) throw FileError(path_, "", str("special token with id ", id, " is empty"));
-  if (text.size() > kMaxTokenBytes) throw FileError(path_, "", str("special token longer than ", kMaxTokenBytes, " bytes"));
-  entries_.push_back({std::move(text), static_cast<int32_t>(id), true});
+void BpeBuilder::add(AddedToken token) {
+  const char* what = token.special ? "special" : "added";
+  if (token.text.empty()) throw FileError(path_, "", str(what, " token with id ", token.id, " is empty"));
+  if (token.text.size() > kMaxTokenBytes) throw FileError(path_, "", str(what, " token longer than ", kMaxTokenBytes, " bytes"));
+  if (entries_.size() == kMaxTokens) throw FileError(path_, "", str("more than ", kMaxTokens, " tokens"));
+  entries_.push_back({std::move(token.text), static_cast<int32_t>(token.id), true, token.special, token.normalized});
 }
 
 void BpeBuilder::place() {
-  // A special token that the vocabulary holds too: mark that one and drop the second.
+  // An added token that the vocabulary holds too: mark that one and drop the second.
+  const auto name = [](const Entry& entry) { return entry.special ? "special token " : entry.added ? "added token " : ""; };
   std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
-    return a.text != b.text ? a.text < b.text : a.special != b.special ? a.special < b.special : a.id < b.id;
+    return a.text != b.text ? a.text < b.text : a.added != b.added ? a.added < b.added : a.id < b.id;
   });
   size_t kept = 0;
   for (size_t i = 0; i < entries_.size(); ++i) {
@@ -71,9 +75,11 @@ void BpeBuilder::place() {
       if (first.id != entry.id)
         throw FileError(
             path_, "",
-            str(entry.special ? "special token " : "duplicate token ", shown(entry.text), " has the ids ", first.id, " and ", entry.id));
-      if (first.special == entry.special) throw FileError(path_, "", str("duplicate token ", shown(entry.text)));
-      first.special = true;
+            str(entry.added ? name(entry) : "duplicate token ", shown(entry.text), " has the ids ", first.id, " and ", entry.id));
+      if (first.added == entry.added) throw FileError(path_, "", str("duplicate token ", shown(entry.text)));
+      first.added = true;
+      first.special = entry.special;
+      first.normalized = entry.normalized;
       continue;
     }
     if (kept != i) entries_[kept] = std::move(entry);
@@ -95,17 +101,18 @@ void BpeBuilder::place() {
                           " and ", shown(entry.text)));
     slot = &entry;
   }
-  if (outside != nullptr && outside->special)
+  if (outside != nullptr && outside->added)
     throw FileError(path_, "",
-                    str("special token ", shown(outside->text), ": id ", outside->id, " is outside the vocabulary of ", kept, " tokens"));
+                    str(name(*outside), shown(outside->text), ": id ", outside->id, " is outside the vocabulary of ", kept, " tokens"));
   const auto hole = std::find(by_id.begin(), by_id.end(), nullptr);
   if (hole != by_id.end()) throw FileError(path_, "", str("no token for id ", hole - by_id.begin(), " (ids go up to ", outside->id, ")"));
 
   texts_.resize(kept);
-  special_.resize(kept);
+  flags_.resize(kept);
   for (Entry& entry : entries_) {
-    texts_[static_cast<size_t>(entry.id)] = std::move(entry.text);
-    special_[static_cast<size_t>(entry.id)] = entry.special;
+    const auto id = static_cast<size_t>(entry.id);
+    texts_[id] = std::move(entry.text);
+    flags_[id] = {"", entry.id, entry.added, entry.special, entry.normalized};
   }
   entries_ = {};
   ids_.reserve(texts_.size());
@@ -143,7 +150,14 @@ void BpeBuilder::check_merges_differ(const std::string& path) const {
       throw FileError(path, str("merge ", pairs[i].second), str("repeats merge ", pairs[i - 1].second));
 }
 
-BpeFiles BpeBuilder::finish_bytes(bool guess_special, const std::string& merges_path) {
+void BpeBuilder::check_added(const BpeFiles& files) const {
+  size_t bytes = 0;
+  for (const auto* ids : {&files.special, &files.added})
+    for (const int32_t id : *ids) bytes += files.tokens[static_cast<size_t>(id)].size();
+  if (bytes > kMaxAddedBytes) throw FileError(path_, "", str("added tokens of more than ", kMaxAddedBytes, " bytes in all"));
+}
+
+BpeFiles BpeBuilder::finish_bytes(Unmade unmade, const std::string& merges_path) {
   check_merges_differ(merges_path);
   std::vector<bool> made(texts_.size(), false);
   for (int byte = 0; byte < 256; ++byte) {
@@ -155,7 +169,7 @@ BpeFiles BpeBuilder::finish_bytes(bool guess_special, const std::string& merges_
   for (const BpeMerge& merge : merges_) made[static_cast<size_t>(merge.result)] = true;
   for (size_t i = 0; i < merges_.size(); ++i)
     for (const int32_t part : {merges_[i].left, merges_[i].right})
-      if (!made[static_cast<size_t>(part)])
+      if (unmade != Unmade::whole_piece && !made[static_cast<size_t>(part)])
         throw FileError(merges_path, str("merge ", i + 1),
                         str("the part ", shown(texts_[static_cast<size_t>(part)]), " is made by no merge"));
 
@@ -163,12 +177,19 @@ BpeFiles BpeBuilder::finish_bytes(bool guess_special, const std::string& merges_
   ids_.clear();  // its keys point into texts_
   for (size_t id = 0; id < texts_.size(); ++id) {
     std::string& text = texts_[id];
-    if (made[id] && special_[id]) throw FileError(path_, "", str("special token ", shown(text), " is an ordinary token too"));
-    if (made[id]) {
-      std::string bytes;
+    const Entry& flags = flags_[id];
+    std::string bytes;
+    if (made[id] && flags.special) throw FileError(path_, "", str("special token ", shown(text), " is an ordinary token too"));
+    if (flags.added) {
+      // An ordinary token that is added too must stand for the text that it is found by.
+      if (made[id] && (!from_byte_alphabet(text, bytes) || bytes != text))
+        throw FileError(path_, "", str("added token ", shown(text), " is an ordinary token of other bytes too"));
+      (flags.special ? files.special : files.added).push_back(static_cast<int32_t>(id));
+      if (flags.normalized) files.normalized.push_back(static_cast<int32_t>(id));
+    } else if (made[id] || (unmade == Unmade::whole_piece && from_byte_alphabet(text, bytes))) {
       from_byte_alphabet(text, bytes);
       text = bytes;
-    } else if (special_[id] || (guess_special && is_in_brackets(text))) {
+    } else if (unmade == Unmade::special_in_brackets && is_in_brackets(text)) {
       files.special.push_back(static_cast<int32_t>(id));
     } else {
       throw FileError(path_, "", str("token ", shown(text), " (id ", id, ") is made by no merge"),
@@ -177,6 +198,7 @@ BpeFiles BpeBuilder::finish_bytes(bool guess_special, const std::string& merges_
   }
   files.tokens = std::move(texts_);
   files.merges = std::move(merges_);
+  check_added(files);
   return files;
 }
 
@@ -186,12 +208,17 @@ BpeFiles BpeBuilder::finish_characters() {
   for (size_t id = 0; id < texts_.size(); ++id) {
     const Utf8Char c = decode_utf8(texts_[id], 0);
     const bool is_character = c.valid && c.bytes == texts_[id].size();
-    if (special_[id] && is_character) throw FileError(path_, "", str("special token ", shown(texts_[id]), " is an ordinary token too"));
-    if (!special_[id] && !is_character)
+    const Entry& flags = flags_[id];
+    if (flags.added && !flags.special)
+      throw FileError(path_, "", str("added token ", shown(texts_[id]), ": not supported without ByteLevel"));
+    if (flags.special && is_character) throw FileError(path_, "", str("special token ", shown(texts_[id]), " is an ordinary token too"));
+    if (!flags.special && !is_character)
       throw FileError(path_, "", str("token ", shown(texts_[id]), " is not one character: not supported without merges"));
-    if (special_[id]) files.special.push_back(static_cast<int32_t>(id));
+    if (flags.special) files.special.push_back(static_cast<int32_t>(id));
+    if (flags.normalized) files.normalized.push_back(static_cast<int32_t>(id));
   }
   files.tokens = std::move(texts_);
+  check_added(files);
   return files;
 }
 

@@ -88,7 +88,7 @@ BpeFiles parse_bpe_files(std::string_view vocabulary, const std::string& vocabul
       builder.fail_merge(merges_path, str("need two parts with one space between them (found '", escaped(line, 60), "')"));
     builder.add_merge(line.substr(0, space), line.substr(space + 1), merges_path);
   }
-  return builder.finish_bytes(true, merges_path);
+  return builder.finish_bytes(BpeBuilder::Unmade::special_in_brackets, merges_path);
 }
 
 BpeFiles read_bpe_files(const std::string& folder) {

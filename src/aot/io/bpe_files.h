@@ -17,7 +17,9 @@ struct BpeMerge {
 struct BpeFiles {
   std::vector<std::string> tokens;  // by id: the bytes it stands for (GPT-2's printable alphabet undone); the text of a special token
   std::vector<BpeMerge> merges;     // in order of rank, strongest first
-  std::vector<int32_t> special;     // ids, ascending, that no text encodes to, e.g. that of <|endoftext|>
+  std::vector<int32_t> special;     // ids, ascending, that no text encodes to unless asked, e.g. that of <|endoftext|>
+  std::vector<int32_t> added;       // ids, ascending, of other tokens that are found in a text before it is split
+  std::vector<int32_t> normalized;  // ids, ascending, among both: found after the others
 };
 
 /// FOLDER/encoder.json + FOLDER/vocab.bpe, or vocab.json + merges.txt. A token that is neither a byte nor the result of a merge is special.
