@@ -136,7 +136,7 @@ TEST_F(Prepare, RefusesWhatIsNoText) {
 TEST_F(Prepare, RefusesOptionsThatCannotBe) {
   const std::string text = folder_.write("a", "some text");
   expect_refused(2, "--val", {text}, "char", 1);
-  expect_refused(2, "training a vocabulary", {text}, "bpe");
+  expect_refused(2, "needs one of the patterns gpt2, cl100k", {text}, "tiktoken:" + text);
   expect_refused(3, "no such file", {text}, folder_.path("none.json"));
 }
 
