@@ -60,7 +60,8 @@ class Reference {
   [[nodiscard]] std::vector<std::string> pieces_of(const std::string& text) const {
     std::vector<std::string> pieces;
     for (size_t at = 0; at < text.size();) {
-      const int found = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at, PCRE2_NO_UTF_CHECK, block_.get(), nullptr);
+      const int found =
+          pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at, PCRE2_NO_UTF_CHECK, block_.get(), nullptr);
       const size_t end = found < 0 ? at : pcre2_get_ovector_pointer(block_.get())[1];
       if (end == at) return {"no match"};
       pieces.push_back(text.substr(at, end - at));
