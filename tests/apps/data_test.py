@@ -40,6 +40,19 @@ class Data(CommandTest):
         self.assertEqual("".join(characters[i] for i in train), "hello, wo")
         self.assertEqual("".join(characters[i] for i in val), "rld")
 
+    def test_reads_stdin_and_json_lines(self):
+        out = str(self.folder / "out")
+        lines = '{"text": "h\\u00e9", "id": 1}\n{"text": "b"}\n'
+        facts = self.json_of("data", "prepare", "-", "--field", "text", "--tokenizer", "byte", "--val", "0", "--out", out, "--json", stdin=lines)
+        self.assertEqual((facts["train_tokens"], facts["text_bytes"]), (5, len(lines)))
+        self.assertEqual(list(array.array("H", (pathlib.Path(out) / "train.bin").read_bytes())), list("h\u00e9\nb".encode()))
+        self.assertEqual(json.loads((pathlib.Path(out) / "meta.json").read_text())["sources"], [{"name": "stdin", "bytes": len(lines)}])
+        self.assertEqual(sorted(path.name for path in pathlib.Path(out).iterdir()), ["meta.json", "tokenizer.json", "train.bin"])
+        again = str(self.folder / "again")
+        self.assertIn("stdin: line 2, byte", self.error_of("data", "prepare", "-", "--field", "text", "--out", again, code=3, stdin='{"text": "a"}\n[}\n'))
+        self.assertIn("stdin: empty file", self.error_of("data", "prepare", "-", "--out", again, code=3))
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["out"])
+
     def test_inspect_counts_tokens_and_shows_them(self):
         _, out = self.prepare(self.write("a.txt", "aaab\x1b[2J" * 10), "--val", "0.5")
         facts = self.json_of("data", "inspect", out, "--json")
@@ -173,6 +186,25 @@ class Tokenizer(CommandTest):
             ids, _ = self.run_aot("tokenizer", "encode", text, "--tokenizer", tokenizer)
             self.assertEqual(self.run_aot("tokenizer", "decode", "--tokenizer", tokenizer, stdin=ids)[0], text)
             self.assertEqual(self.json_of("tokenizer", "decode", ids, "--tokenizer", tokenizer, "--json")["text"], text)
+
+    def test_special_tokens_spelt_out_are_text_unless_asked_for(self):
+        text = "a<|endoftext|>b"
+        plain, special = (self.json_of("tokenizer", "encode", text, "--tokenizer", SMALL_BPE, *flag, "--json")["tokens"] for flag in ([], ["--special"]))
+        self.assertEqual(special, 3)
+        self.assertGreater(plain, 3)
+
+    def test_trains_a_vocabulary_that_prepare_takes(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "text.txt"
+            path.write_text(LINE * 20)
+            facts = self.json_of("tokenizer", "train", str(path), "--vocab", "300", "--out", folder + "/new/", "--json")
+            self.assertEqual((facts["vocab_size"], facts["merges"], facts["kind"]), (300, 43, "bpe"))
+            written = folder + "/new/tokenizer.json"
+            self.json_of("data", "prepare", str(path), "--tokenizer", written, "--out", folder + "/one", "--json")
+            self.json_of("data", "prepare", str(path), "--tokenizer", "bpe", "--vocab", "300", "--out", folder + "/other", "--json")
+            for name in ("tokenizer.json", "train.bin", "val.bin"):
+                self.assertEqual(*((pathlib.Path(folder) / out / name).read_bytes() for out in ("one", "other")))
+            self.assertIn("--vocab", self.error_of("tokenizer", "train", str(path), "--out", written, code=2))
 
     def test_half_a_character_is_replaced_in_json_only(self):
         self.assertEqual(self.json_of("tokenizer", "decode", "195", "--tokenizer", "byte", "--json")["text"], "\ufffd")

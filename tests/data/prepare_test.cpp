@@ -133,6 +133,49 @@ TEST_F(Prepare, RefusesWhatIsNoText) {
   expect_refused(3, "need at least", {folder_.write("a", "x")});
 }
 
+TEST_F(Prepare, EachJsonLineIsADocument) {
+  fs::create_directories(folder_.path("in"));
+  const std::string large(5u << 20, 'x');  // longer than what is read at once
+  folder_.write("in/a.jsonl",
+                "{\"text\":\"one\",\"id\":1}\n\n{\"id\":2,\"text\":\"t\\u0077o\"}\r\n{\"text\":\"" + large + "\"}\n{\"text\":\"\"}");
+  folder_.write("in/b.txt", "not of that kind");
+  folder_.write("in/c.jsonl", "{\"text\":\"end\"}");
+  PrepareOptions options;
+  options.inputs = {folder_.path("in")};
+  options.field = "text";
+  options.val = 0;
+  options.out = out();
+  options.threads = 3;
+  for (const char* tokenizer : {"byte", "char", "bpe"}) {
+    options.tokenizer = tokenizer;
+    options.vocab = 300;
+    const PrepareResult result = prepare_text(options).value();
+    const TextDataset data = open_text_dataset(out());
+    const bool has_end = data.tokenizer->end_of_text() >= 0;  // it stands for no text
+    const std::string between = has_end ? "" : "\n";
+    EXPECT_EQ(text_of(data, *data.train), "one" + between + "two" + between + large + between + between + "end") << tokenizer;
+    EXPECT_EQ(result.meta.source_files, 2);
+    fs::remove_all(out());
+  }
+}
+
+TEST_F(Prepare, TheNumberOfThreadsChangesNothing) {
+  std::string text;
+  for (int i = 0; text.size() < 6'000'000; ++i) text += "line " + std::to_string(i * 7919) + " of the text, they're\n";
+  PrepareOptions options;
+  options.inputs = {folder_.write("a", text)};
+  options.tokenizer = "bpe";
+  options.vocab = 500;
+  std::string digests[2];
+  for (std::string& digest : digests) {
+    options.out = folder_.path(&digest == digests ? "one" : "three");
+    options.threads = &digest == digests ? 1 : 3;
+    digest = prepare_text(options).value().meta.train.sha256;
+  }
+  EXPECT_EQ(digests[0], digests[1]);
+  EXPECT_EQ(folder_.read("one/tokenizer.json"), folder_.read("three/tokenizer.json"));
+}
+
 TEST_F(Prepare, RefusesOptionsThatCannotBe) {
   const std::string text = folder_.write("a", "some text");
   expect_refused(2, "--val", {text}, "char", 1);

@@ -13,8 +13,10 @@ inline void check_vocabulary(const TokenizerFile& file) {
   const BpeFiles& files = file.vocabulary;
   const auto count = static_cast<int32_t>(files.tokens.size());
   for (const std::string& token : files.tokens) require(!token.empty(), "no token is empty");
-  require(std::is_sorted(files.special.begin(), files.special.end()), "special tokens are in order");
-  for (const int32_t id : files.special) require(id >= 0 && id < count, "special tokens are in range");
+  for (const auto* ids : {&files.special, &files.added, &files.normalized}) {
+    require(std::is_sorted(ids->begin(), ids->end()), "added tokens are in order");
+    for (const int32_t id : *ids) require(id >= 0 && id < count, "added tokens are in range");
+  }
   for (const BpeMerge& merge : files.merges) {
     require(merge.left >= 0 && merge.left < count && merge.right >= 0 && merge.right < count && merge.result >= 0 && merge.result < count,
             "merges are in range");
@@ -24,7 +26,9 @@ inline void check_vocabulary(const TokenizerFile& file) {
   }
   const std::string text = tokenizer_json_text(file);
   const TokenizerFile again = parse_tokenizer_json(text, "tokenizer.json");
-  require(again.kind == file.kind && again.vocabulary.tokens == files.tokens && again.vocabulary.special == files.special &&
+  require(again.kind == file.kind && again.split == file.split && again.ignore_merges == file.ignore_merges &&
+              again.vocabulary.tokens == files.tokens && again.vocabulary.special == files.special &&
+              again.vocabulary.added == files.added && again.vocabulary.normalized == files.normalized &&
               tokenizer_json_text(again) == text,
           "reading undoes writing");
 }

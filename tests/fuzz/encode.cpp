@@ -7,8 +7,8 @@ namespace {
 
 using namespace aot;
 
-/// The bytes, a few words with merges that compete, and one special token.
-TokenizerPtr small_bpe() {
+/// The bytes, a few words with merges that compete, one special token, and with `added` one that is found before splitting.
+TokenizerPtr small_bpe(SplitKind split, bool added) {
   const std::string words[] = {"th",   "the", " t",  " th", " the", "en",       "aa", "aaa",
                                "aaaa", "'l",  "'ll", "  ",  "\n\n", "\xc3\xa9", "12", "he"};
   std::string vocabulary = "{";
@@ -25,6 +25,12 @@ TokenizerPtr small_bpe() {
   const char* merges = "t h\nth e\nĠ t\nĠ th\nĠt h\nĠ the\nĠth e\ne n\na a\naa a\naa aa\n' l\n'l l\nĠ Ġ\nĊ Ċ\nÃ ©\n1 2\nh e\n";
   TokenizerFile file;
   file.vocabulary = parse_bpe_files(vocabulary, "encoder.json", merges, "vocab.bpe");
+  file.split = split;
+  file.ignore_merges = added;
+  if (added) {
+    file.vocabulary.added = {static_cast<int32_t>(file.vocabulary.tokens.size())};
+    file.vocabulary.tokens.emplace_back("e a\n");
+  }
   return make_tokenizer(std::move(file));
 }
 
@@ -42,8 +48,8 @@ void check(const Tokenizer& tokenizer, std::string_view text) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const TokenizerPtr bpe = small_bpe(), bytes = make_byte_tokenizer();
-  check(*bpe, text_of(data, size));
-  check(*bytes, text_of(data, size));
+  static const TokenizerPtr tokenizers[] = {make_byte_tokenizer(), small_bpe(SplitKind::gpt2, false), small_bpe(SplitKind::cl100k, false),
+                                            small_bpe(SplitKind::llama3, true), small_bpe(SplitKind::o200k, true)};
+  for (const TokenizerPtr& tokenizer : tokenizers) check(*tokenizer, text_of(data, size));
   return 0;
 }

@@ -42,6 +42,9 @@ def tokenizer(vocab, merges, split, decoder, special):
                        "post_processor": None, "decoder": decoder, "model": model}, ensure_ascii=False).encode()
 
 
+LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+
+
 def idx(shape, data, kind=8):
     return struct.pack(f">HBB{len(shape)}I", 0, kind, len(shape), *shape) + data
 
@@ -85,6 +88,16 @@ def corpora():
         tokenizer(words, [m.split(" ") for m in merges], {"type": "ByteLevel"}, {"type": "ByteLevel"}, [("<|endoftext|>", 259)]),
         tokenizer({"a": 0}, [], None, {"type": "Fuse"}, []),
         b'{"version":"1.0","model":{"type":"Unigram","vocab":[]}}',
+        tokenizer(words, merges, {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": LLAMA3}, "behavior": "Isolated", "invert": False},
+                                                                         plain]}, byte_level, [("<|endoftext|>", 259)]),
+        tokenizer(words, merges, byte_level, byte_level, [("<|endoftext|>", 259)]).replace(b'"special": true', b'"special": false'),
+    ]
+    yield "tiktoken_ranks", [
+        b"".join(base64.b64encode(token) + b" %d\n" % rank for rank, token in enumerate([*(bytes([b]) for b in range(256)), b"th", b"the", b" the"])),
+        b"SdGg= 256\ndGhl 257\r\n", b"SYWE= 256\nYWFh 257\nYWFhYQ== 258\n", b"SdGg= 7\n", b"SdGg= 300\n", b"SdGg 256\n", b"Sd*g= 256\n", b"IQ== 0\n", b"\n",
+    ]
+    yield "json_lines", [
+        b'{"text": "a\\u00e9\\n", "id": 7}', b'{"id": [1, {"text": 2}]}', b'{"text": 1}', b'{"text": "a", "text": "b"}', b'["text"]', b'{"text": "\\ud800"}', b"{}",
     ]
     yield "encode", [
         b"they'll see the  then\n\n  x = 12'll", "é\u0301你好\u3000\u180e\u0085🙂".encode(), b"aaaaaaa aaa\xff\xc3\xa9\xc3 \xed\xa0\x80'l", b" \t\r\n   ",
