@@ -5,9 +5,11 @@
 import base64
 import gzip
 import hashlib
+import io
 import json
 import pathlib
 import struct
+import zipfile
 
 HERE = pathlib.Path(__file__).resolve().parent / "corpus"
 
@@ -49,6 +51,33 @@ def idx(shape, data, kind=8):
     return struct.pack(f">HBB{len(shape)}I", 0, kind, len(shape), *shape) + data
 
 
+def pickled(value, key="0"):
+    """A value as torch.save pickles it; (shape, numbers of its storage) stands for a tensor."""
+    if isinstance(value, dict):
+        return b"}(" + b"".join(pickled(name) + pickled(item) for name, item in value.items()) + b"u"
+    if isinstance(value, str):
+        return b"X" + struct.pack("<I", len(value.encode())) + value.encode()
+    if isinstance(value, bool) or value is None:
+        return {True: b"\x88", False: b"\x89", None: b"N"}[value]
+    if isinstance(value, int):
+        return b"J" + struct.pack("<i", value)
+    if isinstance(value, float):
+        return b"G" + struct.pack(">d", value)
+    shape, count = value
+    strides = (3, 1)[-len(shape):]
+    storage = b"(" + pickled("storage") + b"ctorch\nFloatStorage\n" + pickled(key) + pickled("cpu") + pickled(count) + b"tQ"
+    numbers = b"".join(b"(" + b"".join(map(pickled, numbers)) + b"t" for numbers in (shape, strides))
+    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + pickled(0) + numbers + b"\x89ccollections\nOrderedDict\n)RtR"
+
+
+def archive(pickle, **entries):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        for name, content in {"data.pkl": pickle, **entries}.items():
+            file.writestr(zipfile.ZipInfo("archive/" + name), content)
+    return out.getvalue()
+
+
 def corpora():
     digest = hashlib.sha256(b"\0" * 8).hexdigest()
     yield "utf8", [b"plain", "aé€😀".encode(), b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf0\x9f\x98", b"\x1b[2J\xe2\x80\xae\x7f"]
@@ -71,6 +100,16 @@ def corpora():
         json.dumps({"a": tensor("U8", [4294967296, 4294967296], 0, 0)}).encode(),
         json.dumps({"a": tensor("U8", [40], 0, 40), "b": tensor("U8", [40], 24, 64)}).encode(),
     ]
+    weights = pickled({"model": {"_orig_mod.w": ([2, 3], 6)}, "w": ([2, 3], 6), "args": {"n": 3, "x": 1.5, "bias": True, "none": None}})
+    protocol = b"\x80\2"
+    pickles = [protocol + body + b"." for body in (
+        weights, b"ccollections\nOrderedDict\n)R" + weights + b"b", b"cos\nsystem\n(" + pickled("true") + b"tR", b"(" + pickled("true") + b"ios\nsystem\n",
+        pickled("builtins") + pickled("eval") + b"\x93", b"]q\0(h\0h\0e", b"(" * 1001, b"\x8a\x08" + b"\xff" * 8, b"ctorch._utils\n_rebuild_parameter\n(" + pickled(([3], 3)) + b"tR",
+        pickled({"w": ([2, 3], 5)}), pickled({"w": ([2, 3], 2_000_000_000)}), b"\x95\1\0\0\0\0\0\0\0N\x94(K\1K\2lq\1a")]
+    yield "pickle", pickles
+    whole = archive(pickles[0], **{"data/0": bytes(24)})
+    yield "pt_file", [whole, archive(pickles[0]), archive(pickles[0], byteorder="big", **{"data/0": bytes(24)}), archive(pickles[2]), whole[:-1],
+                      whole.replace(b"data/0", b"data.0")]
     alphabet = byte_alphabet()
     byte_vocab = {alphabet[b]: b for b in range(256)}
     words = {**byte_vocab, "th": 256, "the": 257, "Ġthe": 258, "<|endoftext|>": 259}

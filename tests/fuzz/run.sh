@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 seconds=${1:-60}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(utf8 json toml safetensors bpe_files tokenizer_json idx jpeg png encode token_file dataset_meta image_meta cifar)
+[ ${#targets[@]} -gt 0 ] || targets=(utf8 json toml safetensors pickle pt_file bpe_files tokenizer_json idx jpeg png encode token_file dataset_meta image_meta cifar)
 clang=${CLANG:-clang++-14}
 out=build/fuzz
 flags=(-std=c++20 -O1 -g -Isrc -I. -fsanitize=address,undefined -fno-sanitize-recover=all)

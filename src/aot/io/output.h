@@ -3,12 +3,16 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
 #include "aot/io/sha256.h"
 
 namespace aot {
+
+/// Takes bytes in the order in which they are to stand.
+using ByteSink = std::function<void(const void* data, size_t bytes)>;
 
 /// A new file, written with raw descriptors: short writes and EINTR handled, SHA-256 taken on the way.
 /// Every failure throws FileError with exit 4, naming bytes needed and free when the disk is full.
