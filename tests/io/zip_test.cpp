@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "aot/io/pt_file.h"
+#include "aot/io/pt_write.h"
 #include "tests/support/files.h"
 
 namespace aot {
@@ -50,7 +51,7 @@ TEST(Zip, WhatIsWrittenReadsBackAligned) {
   ASSERT_NE(two, nullptr);
   EXPECT_EQ(two->offset % 64, 0u);
   std::string back(two->bytes, '\0');
-  zip.file().read_at(two->offset, back.data(), back.size());
+  zip.read(*two, 0, back.data(), back.size());
   EXPECT_EQ(back, "hello");
   EXPECT_EQ(zip.find("absent"), nullptr);
 }
@@ -96,6 +97,50 @@ TEST(PtFile, ATensorIsFoundAndRead) {
   float numbers[3] = {};
   file.read(*w, 0, numbers, sizeof numbers);
   EXPECT_EQ(numbers[2], 3.0f);
+}
+
+TEST(PtFile, AFlippedBitIsNoticed) {
+  const TestFolder folder;
+  const std::string path = folder.path("x.pt");
+  write_zip(path, torch_parts());
+  std::string bytes = read_file(path, 1 << 20);
+  bytes[ZipFile(path).find("archive/data/7")->offset] ^= 4;
+  const PtFile file(folder.write("y.pt", bytes));
+  float numbers[3] = {};
+  expect_error(3, "entry 'archive/data/7': checksum mismatch",
+               [&] { file.read(*file.root().member("w")->tensor(), 0, numbers, sizeof numbers); });
+}
+
+TEST(PtFile, WhatIsWrittenReadsBack) {
+  const TestFolder folder;
+  const std::string path = folder.path("x.pt");
+  const float numbers[6] = {1, 2, 3, 4, 5, 6};
+  PtWriter out;
+  out.begin_dict();
+  out.text("w");
+  out.tensor({"w", "F32", {2, 3}, [&](const ByteSink& sink) { sink(numbers, sizeof numbers); }});
+  out.text("step");
+  out.integer(-5);
+  out.text("loss");
+  out.real(1.5);
+  out.text("inside");
+  out.begin_dict();
+  out.text("bias");
+  out.boolean(true);
+  out.end_dict();
+  out.end_dict();
+  const std::string digest = out.write(path);
+  EXPECT_EQ(digest, file_sha256(InputFile(path)));
+  const PtFile file(path);
+  EXPECT_EQ(file.root().member("step")->integer(), -5);
+  EXPECT_EQ(file.root().member("loss")->real(), 1.5);
+  EXPECT_EQ(file.root().member("inside")->member("bias")->boolean(), true);
+  const PickleTensor* w = file.root().member("w")->tensor();
+  ASSERT_NE(w, nullptr);
+  EXPECT_EQ(w->shape, (std::vector<int64_t>{2, 3}));
+  float row[3] = {};
+  file.read(*w, 12, row, sizeof row);
+  EXPECT_EQ(row[0], 4.0f);
 }
 
 TEST(PtFile, WhatIsPromisedMustBeThere) {

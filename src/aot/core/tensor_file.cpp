@@ -13,23 +13,36 @@
 namespace aot {
 namespace {
 
+constexpr std::pair<at::ScalarType, const char*> kFormats[] = {
+    {at::kFloat, "F32"}, {at::kDouble, "F64"}, {at::kBFloat16, "BF16"}, {at::kHalf, "F16"}, {at::kLong, "I64"}};
+
 const char* format_name(at::ScalarType dtype) {
-  switch (dtype) {
-    case at::kFloat:
-      return "F32";
-    case at::kDouble:
-      return "F64";
-    case at::kBFloat16:
-      return "BF16";
-    case at::kLong:
-      return "I64";
-    default:
-      return "";
-  }
+  for (const auto& [type, name] : kFormats)
+    if (type == dtype) return name;
+  return "";
 }
 
 std::string place_of(const std::string& tensor) {
   return "tensor '" + tensor + "'";
+}
+
+bool is_half(const std::string& dtype) {
+  return dtype == "BF16" || dtype == "F16";
+}
+
+void check_finite(const SafetensorsFile& file, const std::string& name, const at::Tensor& value) {
+  if (const int64_t element = first_non_finite(value); element >= 0)
+    throw FileError(file.path(), place_of(name), str("non-finite value at element ", element));
+}
+
+/// The tensor of that name, in the dtype of `like`; read into `like` itself when `in_place` and the dtypes agree.
+at::Tensor read_tensor(const SafetensorsFile& file, const std::string& name, const at::Tensor& like, bool in_place) {
+  const TensorEntry& entry = *file.find(name);
+  const at::ScalarType stored = *scalar_type_of(entry.dtype);
+  at::Tensor value = in_place && stored == like.scalar_type() ? like.detach() : at::empty(like.sizes(), stored);
+  file.read(entry, value.mutable_data_ptr());
+  check_finite(file, name, value);
+  return value.to(like.scalar_type());
 }
 
 std::string shape_text(const std::vector<int64_t>& shape) {
@@ -53,31 +66,55 @@ void save_tensors(AtomicFolder& folder, const std::string& file, const Parameter
   folder.add(file, std::filesystem::file_size(path), digest);
 }
 
-void check_tensors(const SafetensorsFile& file, const Parameters& expected) {
+void check_tensors(const SafetensorsFile& file, const Parameters& expected, Stored stored) {
   std::set<std::string> names;
   for (const Parameter& tensor : expected) {
     names.insert(tensor.name);
     const TensorEntry* entry = file.find(tensor.name);
     if (entry == nullptr) throw FileError(file.path(), place_of(tensor.name), "missing tensor");
+    const bool widened = stored == Stored::or_half && tensor.value.scalar_type() == at::kFloat && is_half(entry->dtype);
     const std::string found = entry->dtype + " " + shape_text(entry->shape);
-    const std::string needed = std::string(format_name(tensor.value.scalar_type())) + " " + shape_text(tensor.value.sizes().vec());
+    const std::string dtype = widened ? entry->dtype : format_name(tensor.value.scalar_type());
+    const std::string needed = dtype + " " + shape_text(tensor.value.sizes().vec());
     if (found != needed) throw FileError(file.path(), place_of(tensor.name), str("model needs ", needed, " (found ", found, ")"));
   }
   for (const TensorEntry& entry : file.tensors())
     if (names.count(entry.name) == 0) throw FileError(file.path(), place_of(entry.name), "unexpected tensor");
 }
 
-void load_tensors(const SafetensorsFile& file, const Parameters& into) {
-  check_tensors(file, into);
+void load_tensors(const SafetensorsFile& file, const Parameters& into, Stored stored) {
+  check_tensors(file, into, stored);
   std::vector<at::Tensor> read;
-  for (const Parameter& tensor : into) {
-    at::Tensor& value = read.emplace_back(at::empty(tensor.value.sizes(), tensor.value.scalar_type()));
-    file.read(*file.find(tensor.name), value.mutable_data_ptr());
-    if (const int64_t element = first_non_finite(value); element >= 0)
-      throw FileError(file.path(), place_of(tensor.name), str("non-finite value at element ", element));
-  }
+  for (const Parameter& tensor : into) read.push_back(read_tensor(file, tensor.name, tensor.value, /*in_place=*/false));
   const c10::NoGradGuard no_grad;
   for (size_t i = 0; i < into.size(); ++i) into[i].value.copy_(read[i]);
+}
+
+void fill_tensors(const SafetensorsFile& file, const Parameters& into, Stored stored) {
+  check_tensors(file, into, stored);
+  const c10::NoGradGuard no_grad;
+  for (const Parameter& tensor : into) {
+    const at::Tensor read = read_tensor(file, tensor.name, tensor.value, /*in_place=*/true);
+    if (read.const_data_ptr() != tensor.value.const_data_ptr()) tensor.value.copy_(read);
+  }
+}
+
+std::optional<at::ScalarType> scalar_type_of(const std::string& format) {
+  for (const auto& [type, name] : kFormats)
+    if (format == name) return type;
+  return std::nullopt;
+}
+
+void save_tensors(AtomicFolder& folder, const std::string& file, const std::vector<LazyTensor>& tensors, at::ScalarType dtype) {
+  std::vector<TensorStream> streams;
+  for (const LazyTensor& tensor : tensors)
+    streams.push_back({tensor.name, format_name(dtype), tensor.shape, [&tensor, dtype](const ByteSink& sink) {
+                         const at::Tensor value = tensor.read().to(dtype);
+                         sink(value.const_data_ptr(), value.nbytes());
+                       }});
+  const std::string path = folder.path_of(file);
+  const std::string digest = write_safetensors(path, streams);
+  folder.add(file, std::filesystem::file_size(path), digest);
 }
 
 int64_t first_non_finite(const at::Tensor& tensor) {

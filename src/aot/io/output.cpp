@@ -78,6 +78,10 @@ void write_file_atomically(const std::string& path, std::string_view text) {
   OutputFile file(temporary);
   file.write(text);
   file.finish();
+  put_file_into_place(temporary, path);
+}
+
+void put_file_into_place(const std::string& temporary, const std::string& path) {
   if (rename(temporary.c_str(), path.c_str()) != 0) {
     const int error = errno;
     unlink(temporary.c_str());

@@ -40,6 +40,8 @@ class OutputFile {
 /// FOLDER/.tmp-NAME-PID-RANDOM: what every file or folder in the making is called, so that leftovers can be told.
 std::string temporary_path(const std::string& folder, const std::string& name);
 
+/// Puts a finished file in the place of `path`, which is in the same folder: rename, fsync of the folder.
+void put_file_into_place(const std::string& temporary, const std::string& path);
 /// Replaces or creates `path` with `text`: temporary in the same folder, fsync, rename, fsync of the folder.
 void write_file_atomically(const std::string& path, std::string_view text);
 /// Throws FileError (exit 4) when `path` is a folder or nothing can be written beside it: for the start of what takes long to make.

@@ -5,6 +5,13 @@
 #include <bit>
 
 namespace aot {
+namespace {
+
+constexpr std::pair<std::string_view, std::string_view> kStorageClasses[] = {
+    {"FloatStorage", "F32"}, {"DoubleStorage", "F64"}, {"HalfStorage", "F16"}, {"BFloat16Storage", "BF16"}, {"LongStorage", "I64"},
+    {"IntStorage", "I32"},   {"ShortStorage", "I16"},  {"CharStorage", "I8"},  {"ByteStorage", "U8"},       {"BoolStorage", "BOOL"}};
+
+}  // namespace
 
 int64_t PickleTensor::count() const {
   int64_t count = 1;  // cannot overflow: it is at most that of the storage
@@ -69,11 +76,14 @@ std::optional<PickleValue> PickleValue::member(std::string_view name) const {
 }
 
 std::string_view storage_dtype(std::string_view torch_class) {
-  static constexpr std::pair<std::string_view, std::string_view> kClasses[] = {
-      {"FloatStorage", "F32"}, {"DoubleStorage", "F64"}, {"HalfStorage", "F16"}, {"BFloat16Storage", "BF16"}, {"LongStorage", "I64"},
-      {"IntStorage", "I32"},   {"ShortStorage", "I16"},  {"CharStorage", "I8"},  {"ByteStorage", "U8"},       {"BoolStorage", "BOOL"}};
-  for (const auto& [name, dtype] : kClasses)
+  for (const auto& [name, dtype] : kStorageClasses)
     if (name == torch_class) return dtype;
+  return {};
+}
+
+std::string_view storage_class(std::string_view dtype) {
+  for (const auto& [name, known] : kStorageClasses)
+    if (known == dtype) return name;
   return {};
 }
 

@@ -91,5 +91,7 @@ class PickleValue {
 
 /// The dtype, as in safetensors, of a PyTorch storage class such as "FloatStorage", or empty.
 std::string_view storage_dtype(std::string_view torch_class);
+/// The way back; empty for a dtype that has no such class.
+std::string_view storage_class(std::string_view dtype);
 
 }  // namespace aot

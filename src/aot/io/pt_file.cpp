@@ -14,7 +14,7 @@ std::string read_entry(const ZipFile& zip, const ZipEntry& entry, uint64_t limit
   if (entry.bytes > limit)
     throw FileError(zip.file().path(), "entry '" + escaped(entry.name, 80) + "'", str("larger than ", limit_text(limit)));
   std::string text(entry.bytes, '\0');
-  zip.file().read_at(entry.offset, text.data(), text.size());
+  zip.read(entry, 0, text.data(), text.size());
   return text;
 }
 
@@ -54,8 +54,7 @@ const ZipEntry& PtFile::entry_of(const PickleStorage& storage) const {
 void PtFile::read(const PickleTensor& tensor, uint64_t skip, void* into, size_t bytes) const {
   const PickleStorage& storage = pickle_.storages()[tensor.storage];
   const uint64_t first = static_cast<uint64_t>(tensor.offset) * safetensors_dtype_bytes(storage.dtype);
-  zip_.file().read_at(entry_of(storage).offset + first + skip, into, bytes);
-  zip_.file().check_unchanged();
+  zip_.read(entry_of(storage), first + skip, into, bytes);
 }
 
 }  // namespace aot

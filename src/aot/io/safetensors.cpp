@@ -9,7 +9,6 @@
 #include "aot/io/error.h"
 #include "aot/io/json.h"
 #include "aot/io/json_reader.h"
-#include "aot/io/output.h"
 #include "aot/io/sha256.h"
 
 namespace aot {
@@ -232,27 +231,42 @@ void SafetensorsFile::read(const TensorEntry& entry, void* into) const {
 
 std::string write_safetensors(const std::string& path, const std::vector<TensorData>& tensors,
                               std::map<std::string, std::string> metadata) {
-  std::vector<const TensorData*> order;
+  std::vector<TensorStream> streams;
+  for (const TensorData& tensor : tensors)
+    streams.push_back({tensor.name, tensor.dtype, tensor.shape, [&tensor](const ByteSink& sink) { sink(tensor.data, tensor.bytes); }});
+  return write_safetensors(path, streams, std::move(metadata));
+}
+
+std::string write_safetensors(const std::string& path, const std::vector<TensorStream>& tensors,
+                              std::map<std::string, std::string> metadata) {
+  std::vector<const TensorStream*> order;
   metadata["format"] = "pt";
-  for (const TensorData& tensor : tensors) {
-    if (tensor.bytes != bytes_of(safetensors_dtype_bytes(tensor.dtype), tensor.shape) || safetensors_dtype_bytes(tensor.dtype) == 0)
+  for (const TensorStream& tensor : tensors) {
+    Sha256 digest;
+    uint64_t bytes = 0;
+    tensor.write([&](const void* data, size_t count) {
+      digest.add(data, count);
+      bytes += count;
+    });
+    if (bytes != bytes_of(safetensors_dtype_bytes(tensor.dtype), tensor.shape) || safetensors_dtype_bytes(tensor.dtype) == 0)
       throw Error(ExitCode::failed,
-                  str("write_safetensors: tensor '", tensor.name, "' has ", tensor.bytes, " bytes, not those of its shape and dtype"));
-    if (!metadata.emplace(digest_key(tensor.name), sha256_hex({static_cast<const char*>(tensor.data), tensor.bytes})).second)
+                  str("write_safetensors: tensor '", tensor.name, "' has ", bytes, " bytes, not those of its shape and dtype"));
+    if (!metadata.emplace(digest_key(tensor.name), digest.hex()).second)
       throw Error(ExitCode::failed, str("write_safetensors: tensor '", tensor.name, "' given twice"));
     order.push_back(&tensor);
   }
-  std::stable_sort(order.begin(), order.end(), [](const TensorData* a, const TensorData* b) {
+  std::stable_sort(order.begin(), order.end(), [](const TensorStream* a, const TensorStream* b) {
     return safetensors_dtype_bytes(a->dtype) > safetensors_dtype_bytes(b->dtype);
   });
   std::string header = "{\"__metadata__\":{";
   for (const auto& [key, value] : metadata) header += (header.back() == '{' ? "" : ",") + quoted(key) + ":" + quoted(value);
   header += "}";
   uint64_t end = 0;
-  for (const TensorData* tensor : order) {
-    const Json entry = {{"dtype", tensor->dtype}, {"shape", tensor->shape}, {"data_offsets", {end, end + tensor->bytes}}};
+  for (const TensorStream* tensor : order) {
+    const uint64_t bytes = *bytes_of(safetensors_dtype_bytes(tensor->dtype), tensor->shape);
+    const Json entry = {{"dtype", tensor->dtype}, {"shape", tensor->shape}, {"data_offsets", {end, end + bytes}}};
     header += "," + quoted(tensor->name) + ":" + dump_json(entry);
-    end += tensor->bytes;
+    end += bytes;
   }
   header += "}";
   header.resize((header.size() + 7) / 8 * 8, ' ');
@@ -263,7 +277,7 @@ std::string write_safetensors(const std::string& path, const std::vector<TensorD
   for (int i = 0; i < 8; ++i) length[i] = static_cast<char>(header.size() >> (8 * i));
   file.write(length, sizeof length);
   file.write(header);
-  for (const TensorData* tensor : order) file.write(tensor->data, tensor->bytes);
+  for (const TensorStream* tensor : order) tensor->write([&file](const void* data, size_t bytes) { file.write(data, bytes); });
   return file.finish();
 }
 

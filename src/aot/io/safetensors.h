@@ -4,11 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "aot/io/file.h"
+#include "aot/io/output.h"
 
 namespace aot {
 
@@ -52,9 +54,19 @@ struct TensorData {
   uint64_t bytes = 0;
 };
 
+/// A tensor to write whose bytes are made when they are needed: `write` gives all of them to the sink, twice, and must give the same.
+struct TensorStream {
+  std::string name;
+  std::string dtype;
+  std::vector<int64_t> shape;
+  std::function<void(const ByteSink&)> write;
+};
+
 /// Writes a new file after asking for the space. Wider element types come first, which keeps every tensor aligned; digests per tensor and
 /// `"format":"pt"` are added to `metadata`. Returns the SHA-256 of the whole file.
 std::string write_safetensors(const std::string& path, const std::vector<TensorData>& tensors,
+                              std::map<std::string, std::string> metadata = {});
+std::string write_safetensors(const std::string& path, const std::vector<TensorStream>& tensors,
                               std::map<std::string, std::string> metadata = {});
 
 }  // namespace aot

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/io/zip.h"
 
+#include <zlib.h>
+
 #include <algorithm>
-#include <cstring>
 
 #include "aot/io/error.h"
 
@@ -117,6 +118,7 @@ class DirectoryReader {
     entry.name.assign(header + kCentralBytes, name_bytes);
     uint64_t packed = u32(header + 20), local = u32(header + 42);
     entry.bytes = u32(header + 24);
+    entry.checksum = u32(header + 16);
     read_zip64(entry, {header + kCentralBytes + name_bytes, extra_bytes}, packed, local);
     if ((u16(header + 8) & 1) != 0) fail(entry, "encrypted");
     if (u16(header + 10) != 0 || packed != entry.bytes)
@@ -189,6 +191,13 @@ const ZipEntry* ZipFile::find(const std::string& name) const {
   const auto found = std::lower_bound(entries_.begin(), entries_.end(), name,
                                       [](const ZipEntry& entry, const std::string& wanted) { return entry.name < wanted; });
   return found != entries_.end() && found->name == name ? &*found : nullptr;
+}
+
+void ZipFile::read(const ZipEntry& entry, uint64_t skip, void* into, size_t bytes) const {
+  file_.read_at(entry.offset + skip, into, bytes);
+  file_.check_unchanged();
+  if (bytes == entry.bytes && crc32_z(0, static_cast<const Bytef*>(into), bytes) != entry.checksum)
+    throw FileError(file_.path(), "entry '" + escaped(entry.name, 80) + "'", "checksum mismatch", "the file is damaged");
 }
 
 }  // namespace aot

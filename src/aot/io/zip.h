@@ -17,6 +17,7 @@ struct ZipEntry {
   std::string name;     // a label, never a path
   uint64_t offset = 0;  // of its data, from the start of the file
   uint64_t bytes = 0;
+  uint32_t checksum = 0;  // CRC-32 of its data
 };
 
 class ZipFile {
@@ -28,6 +29,8 @@ class ZipFile {
   /// In order of name.
   [[nodiscard]] const std::vector<ZipEntry>& entries() const { return entries_; }
   [[nodiscard]] const ZipEntry* find(const std::string& name) const;
+  /// Copies `bytes` bytes of an entry from its byte `skip` on; a whole entry is checked (`checksum mismatch`). REQUIRES: inside the entry.
+  void read(const ZipEntry& entry, uint64_t skip, void* into, size_t bytes) const;
 
  private:
   InputFile file_;
