@@ -59,12 +59,16 @@ double gelu(double y) {
   return 0.5 * y * std::erfc(-y / std::sqrt(2.0));
 }
 
+double gelu_tanh(double y) {
+  return 0.5 * y * (1 + std::tanh(std::sqrt(2 / 3.14159265358979323846) * (y + 0.044715 * y * y * y)));
+}
+
 TEST(DecodeProduct, IsTheProductInEveryFormatAndEnding) {
   const test::KeepCpuPath keep;
   for (const CpuPath path : supported_cpu_paths())
     for (const NumberFormat format : kFormats)
       for (const auto& [rows, depth, batch] : kShapes)
-        for (const ProductEnd end : {ProductEnd::store, ProductEnd::gelu, ProductEnd::gate, ProductEnd::add}) {
+        for (const ProductEnd end : {ProductEnd::store, ProductEnd::gelu, ProductEnd::gelu_tanh, ProductEnd::gate, ProductEnd::add}) {
           set_cpu_path(path);
           const int64_t wide = weight_panels(rows) * kWeightPanel;
           const auto w = normal(rows * depth, 1), x = normal(batch * depth, 2), before = normal(batch * wide, 3), bias = normal(wide, 4),
@@ -96,6 +100,7 @@ TEST(DecodeProduct, IsTheProductInEveryFormatAndEnding) {
               const double old = before[b * wide + n];
               double wanted = y, factor = 1;
               if (end == ProductEnd::gelu) wanted = gelu(y), factor = 1.2;
+              if (end == ProductEnd::gelu_tanh) wanted = gelu_tanh(y), factor = 1.2;
               if (end == ProductEnd::gate) wanted = old * y / (1 + std::exp(-y)), factor = 1.2 * std::abs(old);
               if (end == ProductEnd::add) factor = std::abs(own_steps ? steps[n] : 0.5F), wanted = old + (own_steps ? steps[n] : 0.5F) * y;
               ASSERT_NEAR(out[b * wide + n], wanted, 1.2e-7 * (4 * size * factor + 8 * (1 + std::abs(old))))

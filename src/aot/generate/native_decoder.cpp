@@ -117,7 +117,7 @@ class NativePath : public DecodePath {
       product(member, layer.output, heads_.const_data_ptr<float>(), heads_.size(1), z_, ProductEnd::add);
       member.wait_for_all();
       if (layer.mlp_in) {
-        product(member, *layer.mlp_in, normalised(member, layer.mlp_norm), z_.size(1), inner_, ProductEnd::gelu);
+        product(member, *layer.mlp_in, normalised(member, layer.mlp_norm), z_.size(1), inner_, layer.activation);
         member.wait_for_all();
         product(member, *layer.mlp_out, inner_.const_data_ptr<float>(), inner_.size(1), z_, ProductEnd::add);
         member.wait_for_all();

@@ -99,6 +99,7 @@ PackedModel::PackedModel(const LanguageModel& model, NumberFormat format) {
     const at::Tensor out = o.output == Output::tied ? named[layer + "mixer.u"].t() : named[layer + "mixer.w_out"];
     packed.output = stepped(out, named[layer + "mixer.b_out"], named[layer + "step"]);
     if (o.block == BlockKind::mlp) {
+      packed.activation = o.activation == Activation::gelu_tanh ? ProductEnd::gelu_tanh : ProductEnd::gelu;
       packed.mlp_norm = norm(layer + "mlp_norm");
       packed.mlp_in = linear(named[layer + "mlp.w_in"], named[layer + "mlp.b_in"]);
       packed.mlp_out = stepped(named[layer + "mlp.w_out"], named[layer + "mlp.b_out"], named[layer + "mlp_step"]);

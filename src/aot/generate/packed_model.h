@@ -34,6 +34,7 @@ struct PackedLayer {
   PackedLinear project;  // u, or queries, keys and values
   PackedLinear output;   // with the block's step size
   std::optional<PackedLinear> gate;
+  ProductEnd activation = ProductEnd::gelu;
   std::optional<PackedLinear> mlp_in, mlp_out;  // the latter with its step size
 };
 

@@ -12,6 +12,7 @@ Block::Block(const BlockOptions& options, at::Generator& generator) {
   eta_ = Step(options.step_size, options.step_init, mixing.width, generator);
   feed_forward_ = make_feed_forward(options.kind,
                                     {.width = mixing.width,
+                                     .activation = options.activation,
                                      .norm = options.norm,
                                      .norm_bias = options.norm_bias,
                                      .bias = mixing.bias,

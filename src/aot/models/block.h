@@ -17,6 +17,7 @@ namespace aot {
 
 struct BlockOptions {
   BlockKind kind = BlockKind::attention_only;
+  Activation activation = Activation::gelu;  // of an MLP
   std::string mixer = "mssa";
   MixerOptions mixing;  // width, bias, dropout and depth of the block are those of its mixer
   NormKind norm = NormKind::layer;

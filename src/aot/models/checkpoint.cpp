@@ -40,6 +40,16 @@ std::string task_of(const VisionOptions&) {
   return "vision";
 }
 
+/// What transformers reads beside our settings in a folder made for it.
+constexpr std::string_view kForTransformers[] = {"architectures", "auto_map", "dtype", "torch_dtype", "transformers_version"};
+/// Settings that came later; a file without them was written when there was nothing but the default.
+constexpr std::string_view kLaterSettings[] = {"activation"};
+
+template <class Names>
+bool is_one_of(std::string_view key, const Names& names) {
+  return std::find(std::begin(names), std::end(names), key) != std::end(names);
+}
+
 template <class Options>
 Json config_json(Options options) {
   Fields fields;
@@ -47,6 +57,13 @@ Json config_json(Options options) {
   Json out = {{"model_type", std::string(kTypePrefix) + task_of(options)}, {"format", kConfigFormat}};
   out.update(settings_json(fields.entries()));
   return out;
+}
+
+template <class Options>
+std::string text_of_config(const Options& options, const Json& more) {
+  Json config = config_json(options);
+  config.update(more);
+  return dump_json(config, 2) + "\n";
 }
 
 /// Checks the files of those names against the manifest, or all of them when no name is given.
@@ -98,8 +115,12 @@ Options read_options(const std::string& checkpoint) {
 
   Fields fields;
   describe(fields, options);
-  for (const TomlEntry& entry : fields.entries()) static_cast<void>(json_member(config, entry.key, path));  // none may be left to a default
-  for (const TomlEntry& entry : json_settings(config, path)) {
+  for (const TomlEntry& entry : fields.entries())
+    if (!is_one_of(entry.key, kLaterSettings)) static_cast<void>(json_member(config, entry.key, path));  // none may be left to a default
+  Json settings = Json::object();
+  for (const auto& [key, value] : config.items())
+    if (!is_one_of(key, kForTransformers)) settings[key] = value;
+  for (const TomlEntry& entry : json_settings(settings, path)) {
     if (entry.key == "model_type" || entry.key == "format") continue;
     Field* field = fields.find(entry.key);
     if (field == nullptr) throw FileError(path, "key '" + entry.key + "'", "unknown key");
@@ -124,15 +145,15 @@ std::unique_ptr<Model> load(const std::string& checkpoint) {
   const SafetensorsFile file(weights_path(checkpoint));
   if (options.layers > static_cast<int64_t>(file.tensors().size()))
     throw FileError(file.path(), "", str("model needs ", options.layers, " layers (found ", file.tensors().size(), " tensors)"));
-  check_tensors(file, Model::without_storage(options).parameters());
+  check_tensors(file, Model::without_storage(options).parameters(), Stored::or_half);
   auto model = std::make_unique<Model>(options, 0);
-  load_tensors(file, model->parameters());
+  fill_tensors(file, model->parameters(), Stored::or_half);
   return model;
 }
 
 template <class Model>
 void save(AtomicFolder& folder, const Model& model) {
-  folder.add_text("config.json", dump_json(config_json(model.options()), 2) + "\n");
+  folder.add_text("config.json", config_text(model.options()));
   save_tensors(folder, "model.safetensors", model.parameters());
 }
 
@@ -146,6 +167,14 @@ std::string find_checkpoint(const std::string& path, bool prefer_best) {
   if (prefer_best && fs::exists(checkpoints / "best")) return followed(checkpoints, "best").string();
   if (fs::exists(checkpoints / "last")) return followed(checkpoints, "last").string();
   throw FileError(path, "", "holds no checkpoint", "need a checkpoint folder or a run folder with checkpoints/last");
+}
+
+std::string config_text(const LanguageOptions& options, const Json& more) {
+  return text_of_config(options, more);
+}
+
+std::string config_text(const VisionOptions& options, const Json& more) {
+  return text_of_config(options, more);
 }
 
 void save_model(AtomicFolder& folder, const LanguageModel& model) {
@@ -179,7 +208,7 @@ std::unique_ptr<VisionModel> load_vision_model(const std::string& checkpoint) {
 
 void load_weights(const std::string& checkpoint, const Parameters& parameters) {
   check_model_files(checkpoint);
-  load_tensors(SafetensorsFile(weights_path(checkpoint)), parameters);
+  load_tensors(SafetensorsFile(weights_path(checkpoint)), parameters, Stored::or_half);
 }
 
 Manifest verify_checkpoint(const std::string& checkpoint) {

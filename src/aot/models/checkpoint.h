@@ -6,6 +6,7 @@
 #include <string>
 
 #include "aot/core/atomic.h"
+#include "aot/io/json.h"
 #include "aot/models/language.h"
 #include "aot/models/vision.h"
 
@@ -18,6 +19,10 @@ std::string find_checkpoint(const std::string& path, bool prefer_best = true);
 /// Writes config.json and model.safetensors into a folder in the making.
 void save_model(AtomicFolder& folder, const LanguageModel& model);
 void save_model(AtomicFolder& folder, const VisionModel& model);
+
+/// The text of config.json, with the members of `more` after the settings.
+std::string config_text(const LanguageOptions& options, const Json& more = Json::object());
+std::string config_text(const VisionOptions& options, const Json& more = Json::object());
 
 /// The task that the model of a checkpoint is for, "language" or "vision". Throws FileError.
 std::string read_model_task(const std::string& checkpoint);

@@ -15,7 +15,8 @@ namespace {
 
 class Mlp : public FeedForward {
  public:
-  Mlp(const FeedForwardOptions& o, at::Generator& generator) : dropout_(o.dropout) {
+  Mlp(const FeedForwardOptions& o, at::Generator& generator)
+      : approximate_(o.activation == Activation::gelu_tanh ? "tanh" : "none"), dropout_(o.dropout) {
     norm_ = Norm(o.norm, o.width, o.norm_bias, generator);
     w_in_ = normal_parameter({4 * o.width, o.width}, 0.02, generator);
     w_out_ = normal_parameter({o.width, 4 * o.width}, 0.02 / std::sqrt(2.0 * static_cast<double>(o.layers)), generator);
@@ -42,11 +43,12 @@ class Mlp : public FeedForward {
 
   [[nodiscard]] at::Tensor forward(const at::Tensor& z, const std::optional<at::Generator>& generator) const override {
     const NormedTokens tokens = norm_.with_skip(z);
-    const at::Tensor update = linear_layer(at::gelu(linear_layer(tokens.x, w_in_, b_in_)), w_out_, b_out_);
+    const at::Tensor update = linear_layer(at::gelu(linear_layer(tokens.x, w_in_, b_in_), approximate_), w_out_, b_out_);
     return tokens.skip + eta_(dropout(update, generator ? dropout_ : 0, generator));
   }
 
  private:
+  const char* approximate_;
   double dropout_;
   Norm norm_;
   at::Tensor w_in_, b_in_, w_out_, b_out_;  // (4 D, D), (4 D,), (D, 4 D), (D,)

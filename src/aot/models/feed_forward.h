@@ -18,8 +18,12 @@ enum class BlockKind {
   ista,            // relu(y + beta (D^T y - D^T D y) - beta lambda), y = norm z     [Yu et al. 2023: CRATE]; no skip around it
 };
 
+/// y Phi(y), or its tanh approximation as GPT-2 was trained with.   [Hendrycks and Gimpel 2016, sections 2 and 4]
+enum class Activation { gelu, gelu_tanh };
+
 struct FeedForwardOptions {
   int64_t width = 0;
+  Activation activation = Activation::gelu;  // of an MLP
   NormKind norm = NormKind::layer;
   bool norm_bias = false;
   bool bias = false;

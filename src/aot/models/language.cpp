@@ -17,6 +17,7 @@ namespace {
 
 BlockOptions block_options(const LanguageOptions& o) {
   return {.kind = o.block,
+          .activation = o.activation,
           .mixer = o.mixer,
           .mixing = {.width = o.width,
                      .heads = o.heads,

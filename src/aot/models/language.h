@@ -23,6 +23,7 @@ enum class Position { none, learned, sincos };  // added to the embedding
 struct LanguageOptions {
   std::string mixer = "mssa";
   BlockKind block = BlockKind::attention_only;
+  Activation activation = Activation::gelu;  // of the MLP of block gpt2
   int64_t width = 256;
   int64_t layers = 6;
   int64_t heads = 8;

@@ -43,10 +43,11 @@ void pack_weights(const float* from, int64_t row_stride, int64_t depth_stride, c
 
 /// What becomes of y = W x + bias.
 enum class ProductEnd : uint8_t {
-  store,  // out = y
-  gelu,   // out = y Phi(y)
-  gate,   // out = out * y sigmoid(y)
-  add,    // out = out + step * y, step one number or one per row
+  store,      // out = y
+  gelu,       // out = y Phi(y)
+  gelu_tanh,  // out = y (1 + tanh(sqrt(2 / pi) (y + 0.044715 y^3))) / 2
+  gate,       // out = out * y sigmoid(y)
+  add,        // out = out + step * y, step one number or one per row
 };
 
 /// Rows of `out` and `x` are the sequences of the batch. `out`, `bias` and `steps` reach to the end of the last panel.

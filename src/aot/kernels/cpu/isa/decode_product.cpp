@@ -27,6 +27,14 @@ AOT_INLINE Vec silu(Vec y) {
   return y / (set1(1) + exp(max(zero() - y, set1(-126))));
 }
 
+/// y (1 + tanh a) / 2 with a = sqrt(2 / pi) (y + 0.044715 y^3); (1 + tanh a) / 2 = sigmoid(2 a), which has the sign of y inside.
+AOT_INLINE Vec gelu_tanh(Vec y) {
+  const Vec size = max(y, zero() - y);
+  const Vec minus_2a = size * fma(size * size, set1(-0.0713548163F), set1(-1.595769122F));
+  const Vec e = exp(minus_2a);
+  return max(y, zero()) - size * e / (set1(1) + e);
+}
+
 AOT_INLINE void finish(const ProductParams& p, int64_t row, int64_t column, Vec y) {
   if (p.w.scales != nullptr) y = y * load(p.w.scales + column);
   if (p.bias != nullptr) y = y + load(p.bias + column);
@@ -36,6 +44,9 @@ AOT_INLINE void finish(const ProductParams& p, int64_t row, int64_t column, Vec 
       break;
     case ProductEnd::gelu:
       y = gelu(y);
+      break;
+    case ProductEnd::gelu_tanh:
+      y = gelu_tanh(y);
       break;
     case ProductEnd::gate:
       y = load(out) * silu(y);
