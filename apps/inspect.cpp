@@ -12,12 +12,14 @@
 #include "aot/models/presets.h"
 #include "aot/models/summary.h"
 #include "apps/command.h"
+#include "apps/inspect_diff.h"
 
 namespace aot {
 namespace {
 
 struct InspectOptions {
-  std::string path, preset;
+  std::string path, other, preset;
+  bool diff = false;
   int64_t batch = 1;
   int64_t tokens = 0;  // 0: the model's context
 };
@@ -26,6 +28,7 @@ void describe(Fields& fields, InspectOptions& options) {
   fields.heading("What to inspect");
   fields.add("preset", options.preset, "a named model; `aot inspect --preset list` names them").metavar("NAME");
   fields.add("batch", options.batch, "sequences or pictures in the memory estimate").min(1).max(1 << 16);
+  fields.add("diff", options.diff, "compare the tensors of two checkpoints or files; exit 1 when they differ");
   fields.add("tokens", options.tokens, "tokens a sequence in the memory estimate; 0: the context").min(0).max(1 << 20);
 }
 
@@ -56,7 +59,11 @@ std::string layer_text(const Options& o) {
   const char* eta = o.step_size == StepSize::fixed ? (o.step_init == 1 ? "" : "eta ") : "eta ";
   const std::string norm = o.norm == NormKind::none ? "z" : o.norm == NormKind::layer ? "LayerNorm(z)" : "RMSNorm(z)";
   std::string text = fmt::format("z <- z + {}{}({})", eta, o.mixer, norm);
-  if (o.block == BlockKind::mlp) text += fmt::format(";  z <- z + {}W_out gelu(W_in {})", eta, norm);
+  const bool tanh = [&] {
+    if constexpr (requires { o.activation; }) return o.activation == Activation::gelu_tanh;
+    return false;
+  }();
+  if (o.block == BlockKind::mlp) text += fmt::format(";  z <- z + {}W_out {}(W_in {})", eta, tanh ? "gelu-tanh" : "gelu", norm);
   if (o.block == BlockKind::ista) text += fmt::format(";  z <- ISTA({})", norm);
   return text;
 }
@@ -193,14 +200,18 @@ void add_inspect(Subcommand& command) {
                "  aot inspect --preset aot-mssa-base            counts, FLOP and memory of a named model\n"
                "  aot inspect run --batch 8 --tokens 1024       of a trained one, memory at that size\n"
                "  aot inspect --preset gpt2-tiny --layers 12    with a setting changed\n"
-               "  aot inspect --preset aot-mssa-v               of a vision model\n");
+               "  aot inspect --preset aot-mssa-v               of a vision model\n"
+               "  aot inspect --diff run-a run-b                two models, tensor by tensor\n");
   command.app.add_option("path", state->inspect.path, "checkpoint or run folder");
+  command.app.add_option("other", state->inspect.other, "with --diff: what to compare it with");
   state->inspect_fields.add_flags(command.app);
   state->language_fields.add_flags(command.app);
   state->vision_only.add_flags(command.app);
 
   command.app.callback([state, &app = command.app, &general = command.general] {
     resolve(state->inspect_fields);
+    if (state->inspect.diff) return inspect_diff(state->inspect.path, state->inspect.other, general.json);
+    if (!state->inspect.other.empty()) throw UsageError("inspect takes one path, or two with --diff");
     if (state->inspect.preset == "list") return print(preset_list());
     if (task_of(state->inspect) == "vision") return run_vision(*state, app, general.json);
     run_language(*state, app, general.json);

@@ -5,7 +5,7 @@ required words, no signal, in time, in bounded memory, and with nothing written.
 that refuses everything fails.
 
 Run by ctest with AOT_COMMAND set to the program; by hand: AOT_COMMAND=build/release/aot python3 tests/bad/run.py [PART OF A ROW'S NAME]
-A new class of input is one more function among the row makers in rows.py, data_rows.py or model_rows.py.
+A new class of input is one more function among the row makers in rows.py, data_rows.py, model_rows.py or interop_rows.py.
 """
 
 import concurrent.futures
@@ -20,6 +20,7 @@ import time
 
 import data_rows
 import image_rows
+import interop_rows
 import model_rows
 import rows
 
@@ -94,7 +95,7 @@ def main():
     root = pathlib.Path(tempfile.mkdtemp(prefix="aot-bad-"))
     try:
         base = rows.Base(root / "base", run)
-        todo = [row for row in [*rows.all_rows(base), *data_rows.all_rows(base), *image_rows.all_rows(base), *model_rows.all_rows(base)] if wanted in row.name]
+        todo = [row for row in [*rows.all_rows(base), *data_rows.all_rows(base), *image_rows.all_rows(base), *model_rows.all_rows(base), *interop_rows.all_rows(base)] if wanted in row.name]
         base_kb = run(["train", "--data", str(root / "absent"), "--out", str(root / "none")])[2]
 
         def one(numbered):

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/interop/convert.h"
+
+#include <filesystem>
+#include <utility>
+
+#include "aot/core/log.h"
+#include "aot/io/error.h"
+#include "aot/io/file.h"
+#include "aot/io/output.h"
+
+namespace aot {
+namespace {
+
+// float32 differs by the order of sums alone; rounding weights to bfloat16 moves each by up to 2^-9.
+constexpr double kFloatBound = 1e-5, kBfloat16Bound = 0.05;
+
+ForeignModel read_model(const std::string& format, const std::string& path, int64_t heads) {
+  if (format == "nanogpt") return read_nanogpt(path);
+  if (format == "gpt2") return read_gpt2(path);
+  if (format == "transformerlens") return read_transformer_lens(path);
+  if (format == "crate") return read_crate(path, heads);
+  if (format == "aot" || format == "hf") return read_ours(path);
+  throw UsageError("unknown format '" + format + "'");
+}
+
+void write_model(const std::string& format, const ForeignModel& model, const std::string& path, at::ScalarType dtype) {
+  if (format == "hf") return write_hf(model, path, dtype);
+  if (format == "gpt2") return write_gpt2(model, path, dtype);
+  if (format == "nanogpt") return write_nanogpt(model, path, dtype);
+  return write_aot(model, path, dtype);
+}
+
+/// Tells how far the reading of `model` is, twice over: digests are taken before anything is written.
+ForeignModel with_progress(ForeignModel model, double bytes, Progress& progress) {
+  const auto done = std::make_shared<double>(0);
+  for (LazyTensor& tensor : model.tensors)
+    tensor.read = [read = std::move(tensor.read), done, bytes, &progress] {
+      at::Tensor numbers = read();
+      *done += static_cast<double>(numbers.nbytes());
+      progress.update(*done > bytes ? (*done - bytes) / 1e6 : 0, *done > bytes ? "" : "digests");
+      return numbers;
+    };
+  return model;
+}
+
+}  // namespace
+
+Conversion convert(ConvertOptions options) {
+  while (options.target.size() > 1 && options.target.back() == '/') options.target.pop_back();
+  if (options.source.empty() || options.target.empty())
+    throw UsageError("convert needs SOURCE and TARGET", "e.g. aot convert --from nanogpt out/ckpt.pt model");
+  if (options.dtype == "int8")
+    throw UsageError("--dtype int8: no checkpoint is stored in int8",
+                     "int8 is how the decoder packs any checkpoint: aot generate --dtype int8");
+  if (options.heads > 0 && options.from != "crate") throw UsageError("--heads is of --from crate alone: other files tell it");
+  if (std::filesystem::exists(std::filesystem::symlink_status(options.target)))
+    throw UsageError(escaped(options.target) + " is there already: never overwritten", "name a new TARGET");
+  const at::ScalarType dtype = options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
+
+  const ForeignModel model = read_model(options.from, options.source, options.heads);
+  Conversion out{.task = std::holds_alternative<VisionOptions>(model.options) ? "vision" : "language"};
+  for (const LazyTensor& tensor : model.tensors) out.parameters += c10::multiply_integers(tensor.shape);
+  out.tensors = static_cast<int64_t>(model.tensors.size());
+  out.has_tokenizer = !model.tokenizer_json.empty();
+  if (out.task == "vision" && options.to != "aot")
+    throw UsageError("--to " + options.to + " takes language models, this is one for vision", "use --to aot");
+  make_folders(folder_of(options.target));
+  {
+    const double bytes = static_cast<double>(out.parameters) * sizeof(float);
+    Progress progress("convert", bytes / 1e6, "MB");
+    write_model(options.to, with_progress(model, bytes, progress), options.target, dtype);
+  }
+  if (!options.verify) return out;
+
+  log_info("comparing logits");
+  const at::Tensor probe = std::visit([](const auto& settings) { return probe_of(settings); }, model.options);
+  const at::Tensor wanted = model.logits(probe);
+  out.difference = compare_logits(wanted, read_model(options.to, options.target, 0).logits(probe));
+  out.bound = dtype == at::kFloat ? kFloatBound : kBfloat16Bound;
+  return out;
+}
+
+}  // namespace aot

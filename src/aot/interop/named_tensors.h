@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tensors of a file made elsewhere, by name, read one at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "aot/io/pt_file.h"
+
+namespace aot {
+
+class NamedTensors {
+ public:
+  virtual ~NamedTensors() = default;
+  /// The file or folder, for messages.
+  [[nodiscard]] virtual const std::string& path() const = 0;
+  [[nodiscard]] virtual const std::vector<std::string>& names() const = 0;
+  /// Null when there is no tensor of that name.
+  [[nodiscard]] virtual const std::vector<int64_t>* shape(const std::string& name) const = 0;
+  /// The numbers as float32, contiguous. Throws FileError: `missing tensor`, `non-finite value`, `dtype`.
+  [[nodiscard]] virtual at::Tensor read(const std::string& name) const = 0;
+  [[nodiscard]] bool has(const std::string& name) const { return shape(name) != nullptr; }
+};
+
+/// model.safetensors of `folder`, or the shards that model.safetensors.index.json lists; or one safetensors file.
+std::unique_ptr<NamedTensors> open_safetensors(const std::string& path);
+
+/// The tensors of a state_dict in a file of torch.save, without the first of `prefixes` that a name starts with, repeatedly. `file` is
+/// kept.
+std::unique_ptr<NamedTensors> open_state_dict(std::shared_ptr<const PtFile> file, const PickleValue& dict,
+                                              std::vector<std::string> prefixes);
+
+/// The tensors of `path`: a folder or file of safetensors, or a state_dict of torch.save, bare or under "state_dict" or "model".
+std::unique_ptr<NamedTensors> open_tensors(const std::string& path, std::vector<std::string> prefixes);
+
+}  // namespace aot

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models made elsewhere, imported: logits of `aot` against Python's on the same weights."""
+import json
+import os
+import subprocess
+import sys
+import unittest
+
+import plain
+from support import AOT, InteropTest, torch, write_safetensors
+
+SHAPES = [  # layers, width, heads, context, vocabulary, bias
+    (1, 32, 1, 16, 256, True),
+    (3, 48, 3, 65, 256, False),
+    (2, 40, 5, 33, 300, True),
+]
+
+
+class NanoGpt(InteropTest):
+    def saved(self, name, weights, layers, width, heads, context, vocab, bias, prefix="", head=None):
+        state = {prefix + key: tensor for key, tensor in weights.items()}
+        state[prefix + "lm_head.weight"] = state[prefix + "transformer.wte.weight"] if head is None else head
+        for layer in range(layers):  # older versions keep their causal mask
+            state[f"{prefix}transformer.h.{layer}.attn.bias"] = torch.ones(1, 1, context, context).tril()
+        arguments = {"n_layer": layers, "n_head": heads, "n_embd": width, "block_size": context, "bias": bias, "vocab_size": vocab, "dropout": 0.0}
+        moments = {"state": {0: {"step": torch.tensor(3.0), "exp_avg": torch.zeros(4)}}, "param_groups": [{"lr": 1e-3, "betas": (0.9, 0.95), "params": [0]}]}
+        path = self.folder / name
+        torch.save({"model": state, "optimizer": moments, "model_args": arguments, "iter_num": 7, "best_val_loss": torch.tensor(1.5), "config": {"dataset": "x", "lr": 6e-4}}, path)
+        return path
+
+    def test_every_shape_with_and_without_the_prefix_of_compiled_models(self):
+        for number, (layers, width, heads, context, vocab, bias) in enumerate(SHAPES):
+            for prefix in ("", "_orig_mod."):
+                with self.subTest(layers=layers, prefix=prefix):
+                    weights = plain.gpt2_weights(self.generator, layers, width, context, vocab, bias)
+                    path = self.saved(f"{number}{prefix}.pt", weights, layers, width, heads, context, vocab, bias, prefix)
+                    out = self.folder / f"nanogpt-{number}{prefix}"
+                    row = self.convert("--from", "nanogpt", path, out)
+                    self.assertLessEqual(row["verify"]["max_relative"], 1e-5)
+                    self.assertEqual(row["verify"]["top1_agreement"], 1)
+                    self.assert_same_model(out, lambda ids: plain.gpt2(weights, ids, layers, heads), vocab)
+
+    def test_a_head_of_its_own_stays_one(self):
+        layers, width, heads, context, vocab, bias = SHAPES[1]
+        weights = plain.gpt2_weights(self.generator, layers, width, context, vocab, bias)
+        head = torch.randn(vocab, width, generator=self.generator)
+        out = self.folder / "untied"
+        self.convert("--from", "nanogpt", self.saved("untied.pt", weights, *SHAPES[1], head=head), out)
+        self.assertFalse(json.loads((out / "config.json").read_text())["tie_embeddings"])
+        self.assert_same_model(out, lambda ids: plain.gpt2(weights, ids, layers, heads, head=head), vocab)
+
+    def test_bfloat16_halves_the_file_and_stays_near(self):
+        layers, width, heads, context, vocab, bias = SHAPES[2]
+        path = self.saved("half.pt", plain.gpt2_weights(self.generator, layers, width, context, vocab, bias), *SHAPES[2])
+        row = self.convert("--from", "nanogpt", path, self.folder / "half", "--dtype", "bfloat16")
+        self.assertLess(row["verify"]["max_relative"], 0.05)
+        self.convert("--from", "nanogpt", path, self.folder / "full")
+        sizes = [(self.folder / name / "model.safetensors").stat().st_size for name in ("half", "full")]
+        self.assertLess(sizes[0], 0.7 * sizes[1])
+
+    def test_it_goes_back_to_nanogpt(self):
+        layers, width, heads, context, vocab, bias = SHAPES[0]
+        weights = plain.gpt2_weights(self.generator, layers, width, context, vocab, bias)
+        out, back = self.folder / "there", self.folder / "back.pt"
+        self.convert("--from", "nanogpt", self.saved("there.pt", weights, *SHAPES[0]), out)
+        self.convert(out, "--to", "nanogpt", back)
+        checkpoint = torch.load(back)  # weights_only: nothing in it needs to be executed
+        self.assertEqual(checkpoint["model_args"], {"n_layer": layers, "n_head": heads, "n_embd": width, "block_size": context, "vocab_size": vocab, "bias": bias, "dropout": 0.0})
+        self.assertEqual(set(checkpoint), {"model", "model_args", "iter_num", "best_val_loss", "config"})
+        for name, tensor in weights.items():
+            self.assertTrue(torch.equal(checkpoint["model"][name], tensor), name)
+        self.assertTrue(torch.equal(checkpoint["model"]["lm_head.weight"], weights["transformer.wte.weight"]))
+
+    def test_what_cannot_be_is_refused(self):
+        weights = plain.gpt2_weights(self.generator, 1, 32, 16, 256, True)
+        path = self.saved("good.pt", weights, *SHAPES[0])
+        cases = [(2, "int8", ["--dtype", "int8"], path), (3, "not a checkpoint of nanoGPT", [], self.folder / "other.pt"),
+                 (3, "missing tensor", [], self.saved("missing.pt", {k: v for k, v in weights.items() if "mlp.c_fc.weight" not in k}, *SHAPES[0])),
+                 (3, "unexpected tensor", [], self.saved("more.pt", {**weights, "transformer.extra": torch.ones(2)}, *SHAPES[0])),
+                 (3, "non-finite", [], self.saved("nan.pt", {**weights, "transformer.ln_f.bias": torch.full((32,), float("nan"))}, *SHAPES[0])),
+                 (3, "needs the shape", [], self.saved("shape.pt", {**weights, "transformer.ln_f.bias": torch.ones(31)}, *SHAPES[0]))]
+        torch.save({"state": 1}, self.folder / "other.pt")
+        for code, words, more, source in cases:
+            with self.subTest(words):
+                done = self.run_aot("convert", "--from", "nanogpt", source, self.folder / "refused", *more, code=code)
+                self.assertIn(words, done.stderr)
+                self.assertFalse((self.folder / "refused").exists())
+        self.assertIn("never overwritten", self.run_aot("convert", "--from", "nanogpt", path, self.folder, code=2).stderr)
+
+
+class Gpt2(InteropTest):
+    def saved(self, name, weights, heads, layers, shards=1, prefix="transformer.", **settings):
+        """A folder as transformers writes it: linear maps (in, out)."""
+        folder = self.folder / name
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps({"model_type": "gpt2", "n_head": heads, "n_layer": layers, "architectures": ["GPT2LMHeadModel"], **settings}))
+        turned = {prefix + key[len("transformer."):]: tensor.t() if ".c_" in key and tensor.dim() == 2 else tensor for key, tensor in weights.items()}
+        if shards == 1:
+            write_safetensors(folder / "model.safetensors", turned)
+        else:
+            names = sorted(turned)
+            places = {key: f"model-{number % shards + 1:05}-of-{shards:05}.safetensors" for number, key in enumerate(names)}
+            for file in set(places.values()):
+                write_safetensors(folder / file, {key: turned[key] for key in names if places[key] == file})
+            (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": places}))
+        return folder
+
+    def test_every_shape_and_both_gelus(self):
+        for number, (layers, width, heads, context, vocab, _) in enumerate(SHAPES):
+            for activation, approximate, prefix, shards in [(None, "tanh", "", 1), ("gelu", "none", "transformer.", 3)]:
+                with self.subTest(layers=layers, activation=activation):
+                    weights = plain.gpt2_weights(self.generator, layers, width, context, vocab, True)
+                    settings = {} if activation is None else {"activation_function": activation}
+                    source = self.saved(f"{number}-{activation}", weights, heads, layers, shards, prefix, **settings)
+                    out = self.folder / f"gpt2-{number}-{activation}"
+                    self.assertLessEqual(self.convert("--from", "gpt2", source, out)["verify"]["max_relative"], 1e-5)
+                    self.assert_same_model(out, lambda ids: plain.gpt2(weights, ids, layers, heads, approximate), vocab)
+
+    def test_it_goes_back_to_transformers(self):
+        layers, width, heads, context, vocab, _ = SHAPES[2]
+        weights = plain.gpt2_weights(self.generator, layers, width, context, vocab, True)
+        source = self.saved("source", weights, heads, layers)
+        self.convert("--from", "gpt2", source, "--to", "gpt2", self.folder / "again")
+        self.convert("--from", "gpt2", self.folder / "again", self.folder / "twice")
+        self.assert_same_model(self.folder / "twice", lambda ids: plain.gpt2(weights, ids, layers, heads, "tanh"), vocab)
+
+    def test_settings_that_change_the_formulas_are_refused(self):
+        weights = plain.gpt2_weights(self.generator, 1, 32, 16, 256, True)
+        for number, (settings, words) in enumerate([({"activation_function": "relu"}, "activation_function"), ({"layer_norm_epsilon": 1e-6}, "layer_norm_epsilon"),
+                                                    ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx"), ({"n_inner": 64}, "n_inner")]):
+            with self.subTest(words):
+                source = self.saved(f"bad-{number}", weights, 1, 1, **settings)
+                self.assertIn(words, self.run_aot("convert", "--from", "gpt2", source, self.folder / "refused", code=3).stderr)
+
+    def test_shards_are_plain_names(self):
+        source = self.saved("shards", plain.gpt2_weights(self.generator, 1, 32, 16, 256, True), 1, 1, shards=2)
+        index = source / "model.safetensors.index.json"
+        index.write_text(index.read_text().replace("model-00001", "../model-00001"))
+        self.assertIn("not a plain file name", self.run_aot("convert", "--from", "gpt2", source, self.folder / "refused", code=3).stderr)
+
+
+class Others(InteropTest):
+    def test_transformer_lens(self):
+        for layers, width, heads, head_dim, context, vocab in [(1, 32, 2, 16, 24, 256), (4, 24, 3, 10, 17, 260)]:
+            with self.subTest(layers=layers):
+                weights = plain.lens_weights(self.generator, layers, width, heads, head_dim, context, vocab)
+                path, out = self.folder / f"attn-only-{layers}l.pth", self.folder / f"lens-{layers}"
+                torch.save(weights, path)
+                self.assertLessEqual(self.convert("--from", "transformerlens", path, out)["verify"]["max_relative"], 1e-5)
+                self.assert_same_model(out, lambda ids: plain.lens(weights, ids, layers), vocab)
+
+    def test_a_bias_of_the_head_is_refused(self):
+        weights = plain.lens_weights(self.generator, 1, 32, 2, 16, 24, 256)
+        weights["unembed.b_U"] += 1
+        torch.save(weights, self.folder / "folded.pth")
+        self.assertIn("unembed.b_U", self.run_aot("convert", "--from", "transformerlens", self.folder / "folded.pth", self.folder / "refused", code=3).stderr)
+
+    def test_crate(self):
+        """--verify compares with CRATE's own formulas; pictures are not read by a command yet."""
+        for number, (channels, prefix, key) in enumerate([(3, "", None), (1, "module.", "state_dict")]):
+            with self.subTest(channels=channels):
+                weights = {prefix + name: tensor for name, tensor in plain.crate_weights(self.generator, 2, 32, 4, 4, 3, channels, 7).items()}
+                path = self.folder / f"crate-{number}.pth"
+                torch.save({"epoch": 3, key: weights, "best_acc1": torch.tensor(0.5)} if key else weights, path)
+                row = self.convert("--from", "crate", path, self.folder / f"crate-{number}", "--heads", 4)
+                self.assertEqual(row["task"], "vision")
+                self.assertLessEqual(row["verify"]["max_relative"], 1e-5)
+                self.assertIn("give --heads", self.run_aot("convert", "--from", "crate", path, self.folder / "refused", code=2).stderr)
+
+
+class Memory(InteropTest):
+    @staticmethod
+    def peak(*arguments):
+        """Resident bytes at most."""
+        process = subprocess.Popen([AOT, *map(str, arguments), "--quiet", "--threads", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return os.wait4(process.pid, 0)[2].ru_maxrss * 1024
+
+    def test_a_checkpoint_passes_tensor_by_tensor(self):
+        layers, width, heads, context, vocab = 12, 512, 8, 64, 20000
+        weights = plain.gpt2_weights(self.generator, layers, width, context, vocab, True)
+        arguments = {"n_layer": layers, "n_head": heads, "n_embd": width, "block_size": context, "bias": True, "vocab_size": vocab, "dropout": 0.0}
+        path = self.folder / "large.pt"
+        torch.save({"model": {**weights, "lm_head.weight": weights["transformer.wte.weight"]}, "model_args": arguments}, path)
+        size = path.stat().st_size
+        idle = self.peak("convert", "--from", "nanogpt", self.folder / "absent.pt", self.folder / "none")
+        for number, more in enumerate(([], ["--dtype", "bfloat16"], ["--verify"])):
+            with self.subTest(more):
+                taken = self.peak("convert", "--from", "nanogpt", path, self.folder / f"large-{number}", *more) - idle
+                print(f"{size / 2**20:.0f} MiB imported with {taken / 2**20:.0f} MiB {' '.join(more)}", file=sys.stderr)
+                self.assertLessEqual(taken, max(1.1 * size, size + 64 * 2**20))
+
+
+if __name__ == "__main__":
+    unittest.main()
