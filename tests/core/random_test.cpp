@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/core/random.h"
 
+#include <cmath>
 #include <set>
 #include <vector>
 
@@ -31,6 +32,29 @@ TEST(Random, UniformAndBelowStayInRangeAndFillIt) {
   for (const int count : counts) EXPECT_NEAR(count, 10'000, 400);
   EXPECT_EQ(random.below(1), 0u);
   EXPECT_LT(random.below(UINT64_MAX), UINT64_MAX);
+}
+
+TEST(Random, NormalHasTheMomentsOfTheNormalDistribution) {
+  constexpr int kDraws = 200'000;
+  Random random(2);
+  double sum = 0, squares = 0, fourth = 0, products = 0, last = 0;
+  int within = 0;
+  for (int i = 0; i < kDraws; ++i) {
+    const double z = random.normal();
+    ASSERT_TRUE(std::isfinite(z));
+    sum += z;
+    squares += z * z;
+    fourth += z * z * z * z;
+    products += z * last;
+    within += std::abs(z) < 1 ? 1 : 0;
+    last = z;
+  }
+  const double error = 4 / std::sqrt(kDraws);  // four standard errors of a mean of unit variance
+  EXPECT_NEAR(sum / kDraws, 0, error);
+  EXPECT_NEAR(squares / kDraws, 1, error * std::sqrt(2));
+  EXPECT_NEAR(fourth / kDraws, 3, error * std::sqrt(96));
+  EXPECT_NEAR(products / kDraws, 0, error);
+  EXPECT_NEAR(within / static_cast<double>(kDraws), 0.682689, error * 0.47);
 }
 
 TEST(DeriveSeed, IsAFunctionOfSeedPurposeAndIndexAlone) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/core/random.h"
 
+#include <cmath>
+#include <numbers>
 #include <random>
 
 #include <ATen/CPUGeneratorImpl.h>
@@ -37,6 +39,11 @@ uint64_t Random::below(uint64_t bound) {
   uint64_t drawn = next();
   while (drawn >= limit) drawn = next();
   return drawn % bound;
+}
+
+double Random::normal() {
+  const double radius = std::sqrt(-2 * std::log1p(-uniform()));
+  return radius * std::cos(2 * std::numbers::pi * uniform());
 }
 
 uint64_t fresh_seed() {

@@ -25,6 +25,8 @@ class Random {
   double uniform();
   /// Uniform in [0, bound), without modulo bias. REQUIRES: bound > 0.
   uint64_t below(uint64_t bound);
+  /// N(0, 1), from two uniform numbers.   [Box and Muller 1958]
+  double normal();
 
  private:
   uint64_t state_;
