@@ -39,6 +39,9 @@ std::string task_of(const LanguageOptions&) {
 std::string task_of(const VisionOptions&) {
   return "vision";
 }
+std::string task_of(const RegressionOptions&) {
+  return "icl";
+}
 
 /// What transformers reads beside our settings in a folder made for it.
 constexpr std::string_view kForTransformers[] = {"architectures", "auto_map", "dtype", "torch_dtype", "transformers_version"};
@@ -100,9 +103,9 @@ std::pair<Json, std::string> read_config(const std::string& checkpoint) {
 
 std::string task_in(const Json& config, const std::string& path) {
   const std::string type = json_text(config, "model_type", path);
-  for (const char* task : {"language", "vision"})
+  for (const char* task : {"language", "vision", "icl"})
     if (type == std::string(kTypePrefix) + task) return task;
-  throw FileError(path, "key 'model_type'", "unknown model type (found '" + type + "', need 'aot-language' or 'aot-vision')");
+  throw FileError(path, "key 'model_type'", "unknown model type (found '" + type + "', need 'aot-language', 'aot-vision' or 'aot-icl')");
 }
 
 template <class Options>
@@ -185,6 +188,10 @@ void save_model(AtomicFolder& folder, const VisionModel& model) {
   save(folder, model);
 }
 
+void save_model(AtomicFolder& folder, const RegressionModel& model) {
+  save(folder, model);
+}
+
 std::string read_model_task(const std::string& checkpoint) {
   const auto [config, path] = read_config(checkpoint);
   return task_in(config, path);
@@ -198,12 +205,20 @@ VisionOptions read_vision_options(const std::string& checkpoint) {
   return read_options<VisionOptions>(checkpoint);
 }
 
+RegressionOptions read_regression_options(const std::string& checkpoint) {
+  return read_options<RegressionOptions>(checkpoint);
+}
+
 std::unique_ptr<LanguageModel> load_model(const std::string& checkpoint) {
   return load<LanguageModel, LanguageOptions>(checkpoint);
 }
 
 std::unique_ptr<VisionModel> load_vision_model(const std::string& checkpoint) {
   return load<VisionModel, VisionOptions>(checkpoint);
+}
+
+std::unique_ptr<RegressionModel> load_regression_model(const std::string& checkpoint) {
+  return load<RegressionModel, RegressionOptions>(checkpoint);
 }
 
 void load_weights(const std::string& checkpoint, const Parameters& parameters) {

@@ -17,8 +17,6 @@
 
 namespace aot {
 
-enum class Position { none, learned, sincos };  // added to the embedding
-
 /// Everything that decides the shape of a language model. The defaults are those of `aot-mssa-tiny`.
 struct LanguageOptions {
   std::string mixer = "mssa";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fixed tables of positions, added to tokens.
+// Positions that are added to tokens, and fixed tables of them.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,8 @@
 #include "aot/ops/rotary.h"
 
 namespace aot {
+
+enum class Position { none, learned, sincos };  // of a sequence, added to the embedding
 
 /// Fixed sine-cosine positions (tokens, width): even columns sin(t w_i), odd columns cos(t w_i), w_i = 10000^(-2 i / width).
 /// [Vaswani et al. 2017, section 3.5]

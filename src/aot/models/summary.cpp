@@ -14,7 +14,7 @@ namespace {
 
 std::string group_of(const std::string& name) {
   const auto has = [&name](const char* part) { return name.find(part) != std::string::npos; };
-  if (name == "embedding" || name.rfind("patch", 0) == 0 || name == "class_token") return "embedding";
+  if (name == "embedding" || name.rfind("read_in", 0) == 0 || name.rfind("patch", 0) == 0 || name == "class_token") return "embedding";
   if (name.rfind("head", 0) == 0) return "head";
   if (name == "position") return "positions";
   if (has("norm")) return "norms";
@@ -121,6 +121,21 @@ ModelSummary summarize(const VisionModel& model, int64_t batch) {
                          .batch = batch,
                          .tokens = o.tokens(),
                          .buffers = 4 * static_cast<double>(batch) * (patch_numbers + 2 * classes)});
+}
+
+ModelSummary summarize(const RegressionModel& model, int64_t batch, int64_t points) {
+  const RegressionOptions& o = model.options();
+  const auto width = static_cast<double>(o.width), numbers = static_cast<double>(points) * static_cast<double>(2 * o.dims);
+  ModelSummary out = summarize(Shape{.parameters = model.parameters(),
+                                     .blocks = &model.blocks(),
+                                     .width = o.width,
+                                     .context = 2 * points,
+                                     .outside_flop = 2 * width * (numbers + static_cast<double>(points)),
+                                     .batch = batch,
+                                     .tokens = 2 * points,
+                                     .buffers = 4 * static_cast<double>(batch) * numbers});
+  out.memory.decode_state = 0;
+  return out;
 }
 
 int64_t memory_limit_bytes() {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "aot/models/language.h"
+#include "aot/models/regression.h"
 #include "aot/models/vision.h"
 
 namespace aot {
@@ -45,6 +46,8 @@ struct ModelSummary {
 ModelSummary summarize(const LanguageModel& model, int64_t batch, int64_t tokens, int64_t state_dtype_bytes = 4);
 /// The same of a vision model, whose tokens are the patches of a picture and its class token; it has no decode state.
 ModelSummary summarize(const VisionModel& model, int64_t batch);
+/// The same of a model of functions for prompts of `points` points, two tokens each; it is not decoded with a state.
+ModelSummary summarize(const RegressionModel& model, int64_t batch, int64_t points);
 
 /// Memory of this machine or of its control group, whichever is smaller.
 int64_t memory_limit_bytes();

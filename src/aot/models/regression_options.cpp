@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aot/io/error.h"
+#include "aot/models/regression.h"
+#include "aot/models/stack_options.h"
+
+namespace aot {
+
+void describe(Fields& fields, RegressionOptions& options) {
+  describe_layers(fields, options, {{"attention-only", BlockKind::attention_only}, {"gpt2", BlockKind::mlp}},
+                  "attention alone, or with GPT-2's MLP after it");
+  fields.add("dims", options.dims, "d, numbers of an x").min(1).max(kWidest);
+  fields.add("max-points", options.max_points, "pairs of x and y in a prompt at most").min(1).max(1 << 19);
+  fields.add("position", options.position, {{"learned", Position::learned}, {"sincos", Position::sincos}, {"none", Position::none}},
+             "positions added to the tokens");
+  fields.add("rotary", options.rotary, "turn queries and keys by position");
+  describe_branches(fields, options, "biases in linear maps and layer norms");
+  describe_dropout(fields, options);
+}
+
+RegressionOptions resolved(RegressionOptions options) {
+  resolve_heads(options);
+  if (options.rotary && options.head_dim % 2 != 0)
+    throw UsageError(str("rotary positions need an even head dimension (found ", options.head_dim, ")"),
+                     "choose --head-dim or --no-rotary");
+  if (options.position == Position::sincos && options.width % 2 != 0)
+    throw UsageError(str("sincos positions need an even width (found ", options.width, ")"), "choose --width or --position");
+  return options;
+}
+
+}  // namespace aot
