@@ -40,6 +40,17 @@ TEST(Svg, BandsAreDrawnBehindTheSeriesNamedAndInsideTheFrame) {
   EXPECT_TRUE(contains(chart, ">8</text>"));  // the axis covers it
 }
 
+TEST(Svg, BandsWithoutANameAreNotInTheLegend) {
+  const Band band = {.name = "", .low = {{0, 0}, {1, 0}}, .high = {{0, 2}, {1, 2}}};
+  const auto keys = [](const std::string& chart) {  // lines of the legend are the ones with an opacity
+    size_t count = 0;
+    for (size_t at = chart.find("stroke-opacity=\"1\""); at != std::string::npos; at = chart.find("stroke-opacity=\"1\"", at + 1)) ++count;
+    return count;
+  };
+  EXPECT_EQ(keys(svg({.title = "t", .series = {{"line", {{0, 1}, {1, 1}}}}, .bands = {band}})), 1u);
+  EXPECT_FALSE(contains(svg({.title = "t", .series = {{"line", {{0, 1}, {1, 1}}}}, .bands = {band}}), "></text>"));
+}
+
 TEST(Svg, PointsThatAreNotFiniteBreakTheLine) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const std::string chart = svg({.title = "t", .series = {{"s", {{0, 1}, {1, nan}, {2, 3}}}}});

@@ -144,7 +144,7 @@ std::vector<LegendEntry> legend_entries(const LineChart& chart) {
   std::vector<LegendEntry> out;
   for (size_t i = 0; i < chart.series.size(); ++i) out.push_back({chart.series[i].name, colour_of(chart.series, i), 1, 3});
   for (const Band& band : chart.bands)
-    out.push_back({band.name, kColours[static_cast<size_t>(band.colour) % kColours.size()], kBandOpacity, 10});
+    if (!band.name.empty()) out.push_back({band.name, kColours[static_cast<size_t>(band.colour) % kColours.size()], kBandOpacity, 10});
   return out;
 }
 

@@ -20,7 +20,7 @@ struct Series {
 
 /// A strip between two lines, e.g. the spread of a baseline; drawn behind the series.
 struct Band {
-  std::string name;
+  std::string name;                                  // empty: not in the legend
   std::vector<std::pair<double, double>> low, high;  // as many points of both, at the same x
   int colour = 0;                                    // place in the palette
 };
