@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of the bad-input suite for commands that take a trained model: generate, eval text and inspect."""
+"""The rows of the bad-input suite for commands that take a trained model: generate, eval text, inspect and icl eval."""
 
 import array
 import json
@@ -12,7 +12,7 @@ TEXT = "the cat sat on a mat and slept. " * 4
 
 
 def all_rows(base):
-    return [*damaged_models(base), *generation(base), *evaluation(base), *inspection(base)]
+    return [*damaged_models(base), *generation(base), *evaluation(base), *inspection(base), *regression(base)]
 
 
 def generate(model, *more):
@@ -199,3 +199,19 @@ def inspection(base):
     yield row("batch 0", 2, ["--batch"], base.run_folder, "--batch", 0)
     yield row("missing", 3, ["nonexistent"], "/nonexistent")
     yield row("layers -1", 2, ["layers"], "--preset", "aot-mssa-base", "--layers", -1)
+
+
+# --- icl eval -------------------------------------------------------------------------------------------------------------------------------
+
+
+def regression(base):
+    def row(name, code, words, *more):
+        return Row("icl eval: " + name, code, words, lambda folder: ["icl", "eval", "--quiet", *map(str, more)])
+
+    yield row("no model", 2, ["--model"])
+    yield row("a language model", 3, ["need one for icl"], "--model", base.byte_checkpoint)
+    yield row("a file as model", 3, ["train.bin"], "--model", base.bytes / "train.bin")
+    for flag, values in {"--prompts": (1, 1 << 40, "x"), "--points": (-1, 1 << 40), "--noise": (-1, "nan", "inf"), "--scale": (0, -1, "nan"),
+                         "--sparsity": (0, "x"), "--shift": ("sideways",), "--problem": ("cubic",)}.items():
+        for value in values:
+            yield row(f"{flag} {value}", 2, [flag.lstrip("-")], "--model", base.byte_checkpoint, flag, value)

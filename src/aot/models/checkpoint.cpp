@@ -180,6 +180,10 @@ std::string config_text(const VisionOptions& options, const Json& more) {
   return text_of_config(options, more);
 }
 
+std::string config_text(const RegressionOptions& options, const Json& more) {
+  return text_of_config(options, more);
+}
+
 void save_model(AtomicFolder& folder, const LanguageModel& model) {
   save(folder, model);
 }
