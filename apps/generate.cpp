@@ -2,6 +2,7 @@
 // aot generate: text from a trained model.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <limits>
@@ -102,13 +103,40 @@ Json sample_json(const Sample& sample, const Generator& generator, const Tokeniz
 /// Names where the prompt came from when the tokenizer does not take it.
 Generator read_by(const LanguageModel& model, const Tokenizer& tokenizer, const std::string& prompt, const GenerateFlags& flags) {
   try {
-    return {model, tokenizer, prompt, parse_number_format(flags.dtype)};
+    return {model, tokenizer, prompt, parse_number_format(flags.dtype), flags.samples};
   } catch (const Error& error) {
     const bool from_stdin = flags.prompt == "-" || flags.prompt_file == "-";
     throw FileError(from_stdin                  ? "stdin"
                     : flags.prompt_file.empty() ? "--prompt"
                                                 : flags.prompt_file,
                     "", error.problem, error.hint, error.code);
+  }
+}
+
+/// One sample appears as it grows; several are drawn together and appear when all of a batch have ended.
+void write_samples(Generator& generator, uint64_t seed, const GenerateFlags& flags, const GeneralOptions& general,
+                   const Tokenizer& tokenizer) {
+  const bool on_terminal = isatty(STDOUT_FILENO) == 1;
+  const auto shown = [&](std::string_view text) { print(on_terminal ? safe_on_terminal(text) : std::string(text)); };
+  if (flags.samples == 1 && !general.json) {
+    generator.sample(seed, flags.options, shown);
+    print("\n");
+    return;
+  }
+  Progress progress("generate", static_cast<double>(flags.samples) * static_cast<double>(flags.options.tokens), "tokens");
+  for (int64_t first = 0; first < flags.samples; first += generator.at_once()) {
+    const int64_t before = generator.speed().new_tokens;
+    const auto samples = generator.samples(seed + static_cast<uint64_t>(first), std::min(generator.at_once(), flags.samples - first),
+                                           flags.options, [&](int64_t tokens) { progress.update(static_cast<double>(before + tokens)); });
+    for (const Sample& sample : samples) {
+      if (general.json) {
+        print(dump_json(sample_json(sample, generator, tokenizer)) + "\n");
+        continue;
+      }
+      if (sample.seed != seed) print("---------------\n");
+      shown(sample.text);
+      print("\n");
+    }
   }
 }
 
@@ -134,18 +162,7 @@ void run_generate(const GenerateFlags& flags, const GeneralOptions& general) {
     log_warning(str("the prompt has ", generator.prompt_tokens(), " tokens, more than the context; the first ", generator.left_out(),
                     " are left out"));
 
-  const bool on_terminal = isatty(STDOUT_FILENO) == 1;
-  for (int64_t i = 0; i < flags.samples; ++i) {
-    if (general.json) {
-      const Sample sample = generator.sample(seed + i, flags.options);
-      print(dump_json(sample_json(sample, generator, *tokenizer)) + "\n");
-    } else {
-      if (i > 0) print("---------------\n");
-      generator.sample(seed + i, flags.options,
-                       [&](std::string_view piece) { print(on_terminal ? safe_on_terminal(piece) : std::string(piece)); });
-      print("\n");
-    }
-  }
+  write_samples(generator, seed, flags, general, *tokenizer);
   const GenerateSpeed& speed = generator.speed();
   log_info(fmt::format("prompt {} tokens, {:.0f} tokens/s; new {} tokens, {:.0f} tokens/s; {}", speed.prompt_tokens,
                        rate(speed.prompt_tokens, speed.prompt_seconds), speed.new_tokens, rate(speed.new_tokens, speed.new_seconds),

@@ -50,6 +50,16 @@ class GenerateAndEval(CommandTest):
         self.assertEqual(streamed, many[1]["text"] + "\n")
         self.assertRegex(told, r"prompt 3 tokens, \d+ tokens/s; new 40 tokens, \d+ tokens/s; seed 12\n")
 
+    def test_samples_that_end_at_different_places_are_those_drawn_alone(self):
+        common = ["--prompt", "the", "--tokens", "40", "--temperature", "1.5", "--stop", "at", "--logprobs", "1"]
+        many = self.generate(*common, "--n", "40", "--seed", "5")  # more than are decoded at once
+        self.assertGreater(len({sample["tokens"] for sample in many}), 5)
+        for sample in many[:3] + many[30:34]:
+            self.assertEqual(self.generate(*common, "--seed", str(sample["seed"])), [sample])
+        out, told = self.run_aot("generate", "--model", self.model, *common[:-2], "--n", "4", "--seed", "5")
+        self.assertEqual(out, "---------------\n".join(sample["text"] + "\n" for sample in many[:4]))
+        self.assertRegex(told, rf"new {sum(sample['tokens'] for sample in many[:4])} tokens, \d+ tokens/s; seeds 5 to 8\n")
+
     def test_a_fresh_seed_is_told_and_repeats_the_text(self):
         first = self.generate("--prompt", "the", "--tokens", "30")[0]
         self.assertEqual(self.generate("--prompt", "the", "--tokens", "30", "--seed", str(first["seed"])), [first])

@@ -165,6 +165,57 @@ TEST_P(NativeDecoding, GivesEachSequenceOfABatchTheBitsItHasAlone) {
   }
 }
 
+TEST_P(NativeDecoding, ReadsThePromptsOfABatchAsEachAlone) {
+  const LanguageModel model = lively(GetParam().options);
+  constexpr int64_t kBatch = 3, kTokens = 37;
+  const std::vector<int32_t> prompts = ids_of(model, kBatch * kTokens), next = ids_of(model, kBatch, 2);
+  Decoder together(model, {.batch = kBatch});
+  together.read(prompts, kTokens);
+  together.step(next);
+  for (int64_t row = 0; row < kBatch; ++row) {
+    Decoder alone(model);
+    alone.read(std::span(prompts).subspan(static_cast<size_t>(row * kTokens), kTokens), kTokens);
+    alone.step({&next[static_cast<size_t>(row)], 1});
+    const auto a = alone.logits(), b = together.logits(row);
+    EXPECT_TRUE(std::equal(a.begin(), a.end(), b.begin())) << "sequence " << row;
+  }
+}
+
+TEST_P(NativeDecoding, CopiesAndDropsSequences) {
+  const LanguageModel model = lively(GetParam().options);
+  for (const bool plain : {false, true})
+    for (const NumberFormat format : {NumberFormat::float32, NumberFormat::int8}) {
+      if (plain && format != NumberFormat::float32) continue;
+      const DecoderOptions options{.batch = 4, .max_tokens = 64, .format = format, .plain = plain};
+      Decoder decoder(model, options), straight(model, options);
+      const auto reorder = [&](Decoder& to, const std::vector<int64_t>& rows) {
+        to.reorder(rows);
+        EXPECT_EQ(to.sequences(), static_cast<int64_t>(rows.size()));
+      };
+      reorder(decoder, {0});
+      const std::vector<int32_t> prompt = ids_of(model, 20);
+      decoder.read(prompt, 20);
+      reorder(decoder, {0, 0, 0, 0});
+      decoder.step(std::vector<int32_t>{1, 2, 3, 4});
+      reorder(decoder, {3, 1});
+      decoder.step(std::vector<int32_t>{5, 6});
+      EXPECT_EQ(decoder.tokens(), 22);
+      reorder(straight, {0, 0});
+      std::vector<int32_t> twice = prompt;
+      twice.insert(twice.end(), prompt.begin(), prompt.end());
+      straight.read(twice, 20);
+      straight.step(std::vector<int32_t>{4, 2});
+      straight.step(std::vector<int32_t>{5, 6});
+      for (const int64_t row : {0, 1}) {
+        const auto a = decoder.logits(row), b = straight.logits(row);
+        for (size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], plain ? 1e-4 * std::abs(a[i]) + 1e-4 : 0) << "sequence " << row;
+      }
+      EXPECT_THROW(decoder.reorder(std::vector<int64_t>{2}), c10::ValueError);
+      EXPECT_THROW(decoder.reorder(std::vector<int64_t>(5, 0)), c10::ValueError);
+      EXPECT_THROW(decoder.reorder(std::vector<int64_t>{}), c10::ValueError);
+    }
+}
+
 TEST_P(NativeDecoding, CanBeCutBackAndReordered) {
   const LanguageModel model = lively(GetParam().options);
   for (const bool plain : {false, true}) {
@@ -228,6 +279,27 @@ TEST(Decoder, LongContextsOfFewHeadsAreReadInParts) {
   decoder.read(std::span(ids).first(5000), 5000);
   for (size_t t = 5000; t < ids.size(); ++t) decoder.step({&ids[t], 1});
   EXPECT_LT(worst(decoder.logits(), wanted[5002]), 2e-5 * wanted.abs().max().item<double>());
+}
+
+TEST(Decoder, ALongContextHasTheSameBitsInAnyBatch) {
+  LanguageOptions options = kSmall;
+  options.width = 32;
+  options.heads = 2;
+  options.layers = 1;
+  options.context = 2100;
+  const LanguageModel model = lively(options);
+  const std::vector<int32_t> ids = ids_of(model, 2080);
+  constexpr int64_t kBatch = 20;  // with two heads each more heads than are enough for all threads
+  Decoder alone(model), together(model, {.batch = kBatch});
+  together.reorder(std::vector<int64_t>{0});
+  for (Decoder* decoder : {&alone, &together}) decoder->read(ids, 2080);
+  together.reorder(std::vector<int64_t>(kBatch, 0));
+  for (int32_t i = 0; i < 3; ++i) {
+    alone.step({&i, 1});
+    together.step(std::vector<int32_t>(kBatch, i));
+  }
+  const auto a = alone.logits(), b = together.logits(kBatch - 1);
+  EXPECT_TRUE(std::equal(a.begin(), a.end(), b.begin()));
 }
 
 TEST(Decoder, BitsDoNotDependOnTheNumberOfThreads) {

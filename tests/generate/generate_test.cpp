@@ -126,6 +126,59 @@ TEST_P(Seeds, GiveOneTextWhateverCameBefore) {
 
 INSTANTIATE_TEST_SUITE_P(Mixers, Seeds, testing::Values("mssa", "mhsa", "tssa"));
 
+void expect_same(const Sample& a, const Sample& b) {
+  EXPECT_EQ(a.tokens, b.tokens);
+  EXPECT_EQ(a.text, b.text);
+  EXPECT_EQ(a.finish, b.finish);
+  EXPECT_EQ(a.seed, b.seed);
+  ASSERT_EQ(a.logprobs.size(), b.logprobs.size());
+  for (size_t i = 0; i < a.logprobs.size(); ++i) EXPECT_EQ(a.logprobs[i].taken.logprob, b.logprobs[i].taken.logprob) << "place " << i;
+}
+
+TEST_P(CachedDecoding, SamplesDrawnTogetherAreThoseDrawnAloneToTheBit) {
+  LanguageOptions model_options = GetParam().options;
+  model_options.vocab_size = 257;
+  const LanguageModel model = lively(model_options);
+  const ByteTokenizer tokenizer(true);
+  constexpr int64_t kSamples = 6;
+  for (const NumberFormat format : {NumberFormat::float32, NumberFormat::int8}) {
+    if (model_options.mixer == "tssa" && format != NumberFormat::float32) continue;
+    Generator together(model, tokenizer, "a prompt", format, kSamples), alone(model, tokenizer, "a prompt", format);
+    ASSERT_EQ(together.at_once(), model_options.mixer == "tssa" ? 1 : kSamples);
+    // Past the context too, and with texts that end at different places: by a stop string, by the end of the document, or not.
+    for (const GenerateOptions& options :
+         {GenerateOptions{.tokens = 70, .logprobs = 1, .sampling = {.temperature = 3, .repetition_penalty = 1.1}},
+          GenerateOptions{.tokens = 60, .stop = {"e", "7"}, .logprobs = 1, .sampling = {.temperature = 20}}, GenerateOptions{.tokens = 1},
+          GenerateOptions{.tokens = 0}}) {
+      for (const uint64_t seed : {10, 16}) {  // the second time the prompt is in the state no longer
+        int64_t drawn = 0;
+        const auto samples = together.samples(seed, together.at_once(), options, [&](int64_t tokens) { drawn = tokens; });
+        ASSERT_EQ(static_cast<int64_t>(samples.size()), together.at_once());
+        for (size_t i = 0; i < samples.size(); ++i) {
+          expect_same(samples[i], alone.sample(seed + i, options));
+          drawn -= static_cast<int64_t>(samples[i].tokens.size());
+        }
+        EXPECT_EQ(drawn, 0);
+      }
+      expect_same(together.sample(11, options), alone.sample(11, options));  // one after several
+    }
+  }
+}
+
+TEST(Generate, DecodesAsManySamplesTogetherAsAreAskedForOrFit) {
+  const LanguageModel model = lively(small());
+  const ByteTokenizer tokenizer;
+  EXPECT_EQ(Generator(model, tokenizer, "x").at_once(), 1);
+  EXPECT_EQ(Generator(model, tokenizer, "x", NumberFormat::float32, 1000).at_once(), 32);
+  LanguageOptions options = small();
+  options.context = 1 << 21;  // 2 layers x 32 numbers x 4 bytes a token: half a gigabyte a sequence
+  const LanguageModel large(options, 1);
+  EXPECT_EQ(Generator(large, tokenizer, "x", NumberFormat::float32, 1000).at_once(), 2);
+  EXPECT_EQ(Generator(large, tokenizer, "x", NumberFormat::bfloat16, 3).at_once(), 3);
+  Generator generator(model, tokenizer, "x");
+  EXPECT_THROW((void)generator.samples(1, 2, {}), c10::ValueError);
+}
+
 TEST(Generate, ALongerTextBeginsWithTheShorterOne) {
   const LanguageModel model = lively(small());
   const ByteTokenizer tokenizer;

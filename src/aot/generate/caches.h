@@ -20,21 +20,21 @@ class Caches {
   Caches(const LanguageOptions& model, int64_t batch, int64_t max_tokens, NumberFormat format, bool two);
 
   [[nodiscard]] const CacheView& layer(int64_t index) const { return layers_[static_cast<size_t>(index)]; }
-  [[nodiscard]] int64_t heads() const { return heads_; }  // of all sequences
   [[nodiscard]] int64_t bytes() const;
-  /// Bytes that a step reads when `tokens` are held.
-  [[nodiscard]] int64_t bytes_of_tokens(int64_t tokens) const;
+  /// Bytes that a step of so many sequences reads when `tokens` of each are held.
+  [[nodiscard]] int64_t bytes_of_tokens(int64_t sequences, int64_t tokens) const;
 
-  /// Makes a forward pass under `taps` store the rows of layer `index` from token 0 on. This must outlive `taps`.
-  void fill_from(Taps& taps, int64_t index);
-  /// Sequence i gets what sequence rows[i] holds.
-  void reorder(std::span<const int64_t> rows);
+  /// Makes a forward pass of one sequence under `taps` store the rows of layer `index` as those of `sequence`, from token 0 on. This must
+  /// outlive `taps`.
+  void fill_from(Taps& taps, int64_t index, int64_t sequence);
+  /// Sequence i gets the first `tokens` that sequence rows[i] holds.
+  void reorder(std::span<const int64_t> rows, int64_t tokens);
 
  private:
-  void fill(int64_t index, const at::Tensor& keys, const at::Tensor& values);
+  void fill(int64_t index, int64_t sequence, const at::Tensor& keys, const at::Tensor& values);
 
   bool subspaces_, two_;
-  int64_t batch_, heads_;
+  int64_t batch_, heads_;  // of one sequence
   std::vector<CacheView> layers_;
   std::vector<at::Tensor> memory_;  // (B K, bytes of a head) and scales (B K, tokens)
   at::Tensor cos_, sin_;

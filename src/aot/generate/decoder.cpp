@@ -18,14 +18,11 @@ namespace {
 class PlainPath : public DecodePath {
  public:
   PlainPath(const LanguageModel& model, const DecoderOptions& options)
-      : model_(model),
-        options_(options),
-        device_(model.parameters().front().value.device()),
-        state_(model.make_state(options.batch, options.max_tokens)) {}
+      : model_(model), device_(model.parameters().front().value.device()), state_(model.make_state(options.batch, options.max_tokens)) {}
 
   void read(std::span<const int32_t> ids, int64_t count) override {
     const c10::InferenceMode guard;
-    const at::Tensor tensor = at::empty({options_.batch, count}, at::kLong);
+    const at::Tensor tensor = at::empty({static_cast<int64_t>(ids.size()) / count, count}, at::kLong);
     std::copy(ids.begin(), ids.end(), tensor.data_ptr<int64_t>());
     logits_ = model_.step(tensor.to(device_), state_).to(at::kCPU, at::kFloat).contiguous();  // (B, V)
   }
@@ -49,7 +46,6 @@ class PlainPath : public DecodePath {
 
  private:
   const LanguageModel& model_;
-  DecoderOptions options_;
   at::Device device_;
   LanguageState state_;
   at::Tensor logits_;
@@ -83,6 +79,7 @@ NumberFormat parse_number_format(std::string_view name) {
 Decoder::Decoder(const LanguageModel& model, const DecoderOptions& options)
     : options_(resolved(options, model.options())),
       vocab_size_(model.options().vocab_size),
+      sequences_(options_.batch),
       native_(!options.plain && decodes_natively(model)) {
   if (!native_ && options_.format != NumberFormat::float32)
     throw UsageError(str("only softmax mixers on a processor decode in ", number_format_names()[static_cast<size_t>(options_.format)],
@@ -95,12 +92,20 @@ Decoder::Decoder(const LanguageModel& model, const DecoderOptions& options)
 }
 
 void Decoder::read(std::span<const int32_t> ids, int64_t count) {
-  TORCH_CHECK_VALUE(count >= 1 && static_cast<int64_t>(ids.size()) == options_.batch * count, "decoder: needs ", options_.batch, " x ",
-                    count, " ids, got ", ids.size());
+  TORCH_CHECK_VALUE(count >= 1 && static_cast<int64_t>(ids.size()) == sequences_ * count, "decoder: needs ", sequences_, " x ", count,
+                    " ids, got ", ids.size());
   TORCH_CHECK_VALUE(tokens() + count <= options_.max_tokens, "decoder: made for ", options_.max_tokens, " tokens, got ", tokens() + count);
   for (const int32_t id : ids)
     TORCH_CHECK_VALUE(id >= 0 && id < vocab_size_, "decoder: token ", id, " is outside the vocabulary of ", vocab_size_);
   path_->read(ids, count);
+}
+
+void Decoder::reorder(std::span<const int64_t> rows) {
+  const auto count = static_cast<int64_t>(rows.size());
+  TORCH_CHECK_VALUE(count >= 1 && count <= options_.batch, "decoder: made for 1 to ", options_.batch, " sequences, got ", count);
+  for (const int64_t row : rows) TORCH_CHECK_VALUE(row >= 0 && row < sequences_, "decoder: no sequence ", row, " among ", sequences_);
+  path_->reorder(rows);
+  sequences_ = count;
 }
 
 }  // namespace aot

@@ -20,7 +20,7 @@ std::vector<std::string> number_format_names();
 NumberFormat parse_number_format(std::string_view name);
 
 struct DecoderOptions {
-  int64_t batch = 1;
+  int64_t batch = 1;                            // most sequences at once
   int64_t max_tokens = 0;                       // room of the caches; 0: the model's context
   NumberFormat format = NumberFormat::float32;  // of weights and caches
   bool two_caches = false;                      // keys and values apart even where they are the same rows, to measure what one cache gains
@@ -43,7 +43,7 @@ class DecodePath {
   [[nodiscard]] virtual int64_t tokens() const = 0;
   virtual void truncate(int64_t tokens) = 0;
   [[nodiscard]] virtual bool can_truncate() const = 0;
-  virtual void reorder(std::span<const int64_t> rows) = 0;
+  virtual void reorder(std::span<const int64_t> rows) = 0;  // checked by Decoder
   [[nodiscard]] virtual DecoderBytes bytes() const = 0;
 };
 
@@ -58,8 +58,9 @@ class Decoder {
   /// Throws UsageError for a format other than float32 that the model cannot decode in.
   explicit Decoder(const LanguageModel& model, const DecoderOptions& options = {});
 
-  /// Takes `count` >= 1 more tokens of each sequence, ids (batch, count), after those held. From an empty state they are read at once by
-  /// the model's forward pass. Throws c10::ValueError for ids outside the vocabulary and past max_tokens.
+  /// Takes `count` >= 1 more tokens of each sequence, ids (sequences, count), after those held. From an empty state the model's forward
+  /// pass reads them at once, own kernels one sequence after the other. Throws c10::ValueError for ids outside the vocabulary and past
+  /// max_tokens.
   void read(std::span<const int32_t> ids, int64_t count);
   /// The same for one token each, ids (batch).
   void step(std::span<const int32_t> ids) { read(ids, 1); }
@@ -67,12 +68,14 @@ class Decoder {
   /// Logits (vocabulary) of what follows in sequence `row`; valid until the next call that changes the state.
   [[nodiscard]] std::span<const float> logits(int64_t row = 0) const { return path_->logits(row); }
 
+  [[nodiscard]] int64_t sequences() const { return sequences_; }  // at first as many as DecoderOptions::batch
   [[nodiscard]] int64_t tokens() const { return path_->tokens(); }
   /// Forgets all but the first `tokens`. Always possible to 0; to any number where `can_truncate`.
   void truncate(int64_t tokens) { path_->truncate(tokens); }
   [[nodiscard]] bool can_truncate() const { return path_->can_truncate(); }
-  /// Sequence i goes on as sequence rows[i] was; logits stay as they were.
-  void reorder(std::span<const int64_t> rows) { path_->reorder(rows); }
+  /// From now on sequence i is what sequence rows[i] was: 1 to `batch` rows, so that sequences are copied or dropped. Logits stay as they
+  /// were.
+  void reorder(std::span<const int64_t> rows);
 
   [[nodiscard]] DecoderBytes bytes() const { return path_->bytes(); }
   [[nodiscard]] bool native() const { return native_; }
@@ -80,6 +83,7 @@ class Decoder {
  private:
   DecoderOptions options_;
   int64_t vocab_size_;
+  int64_t sequences_;
   bool native_;
   std::unique_ptr<DecodePath> path_;
 };

@@ -20,7 +20,7 @@ namespace {
 
 constexpr int64_t kBytesPerThread = 1 << 19;  // weights below which another thread costs more than it reads
 constexpr int64_t kPartTokens = 1024;         // a long cache of few heads is read in parts of so many tokens
-constexpr int64_t kHeadsEnough = 32;          // heads of all sequences from which on a head is one piece of work
+constexpr int64_t kHeadsEnough = 32;  // heads of a model from which on a head is one piece of work, whatever the batch: bits depend on it
 
 int64_t padded(int64_t rows) {
   return weight_panels(rows) * kWeightPanel;
@@ -35,12 +35,12 @@ class NativePath : public DecodePath {
   NativePath(const LanguageModel& model, const DecoderOptions& options)
       : model_(model),
         shape_(model.options()),
-        options_(options),
+        sequences_(options.batch),
         weights_(model, options.format),
         caches_(shape_, options.batch, options.max_tokens, options.format, options.two_caches),
         value_offset_(shape_.mixer == "mssa" ? 0 : 2 * shape_.heads * shape_.head_dim),
         team_(threads_for(weights_.bytes())),
-        parts_(caches_.heads() < kHeadsEnough ? (options.max_tokens + kPartTokens - 1) / kPartTokens : 1) {
+        parts_(shape_.heads < kHeadsEnough ? (options.max_tokens + kPartTokens - 1) / kPartTokens : 1) {
     const int64_t inner = shape_.heads * shape_.head_dim, batch = options.batch;
     const auto rows = [&](int64_t count, int64_t stride) { return at::zeros({count, stride}, at::kFloat); };
     z_ = rows(batch, padded(shape_.width));
@@ -51,16 +51,21 @@ class NativePath : public DecodePath {
     logits_ = rows(batch, padded(shape_.vocab_size));
     scratch_ = rows(team_.shares(), (attend_scratch(shape_.head_dim) + 15) / 16 * 16);
     if (parts_ > 1) {
-      part_outs_ = rows(caches_.heads() * parts_, shape_.head_dim);
-      part_sums_ = rows(caches_.heads(), parts_);
-      parts_left_ = std::vector<std::atomic<int64_t>>(static_cast<size_t>(caches_.heads()));
+      part_outs_ = rows(batch * shape_.heads * parts_, shape_.head_dim);
+      part_sums_ = rows(batch * shape_.heads, parts_);
+      parts_left_ = std::vector<std::atomic<int64_t>>(static_cast<size_t>(batch * shape_.heads));
     }
   }
 
   void read(std::span<const int32_t> ids, int64_t count) override {
-    if (held_ == 0 && count > 1) return read_at_once(ids, count);
+    if (held_ == 0 && count > 1) {
+      // One after the other, so that a sequence has the bits that it has alone whatever LibTorch's products make of more rows.
+      for (int64_t row = 0; row < sequences_; ++row) read_at_once(row, ids.subspan(static_cast<size_t>(row * count), count));
+      held_ = count;
+      return;
+    }
     for (int64_t i = 0; i < count; ++i) {
-      for (int64_t row = 0; row < options_.batch; ++row) weights_.embed(ids[row * count + i], held_, z(row));
+      for (int64_t row = 0; row < sequences_; ++row) weights_.embed(ids[row * count + i], held_, z(row));
       ++held_;
       team_.run([this](Team::Member& member) { step(member); });
     }
@@ -75,30 +80,29 @@ class NativePath : public DecodePath {
     held_ = tokens;
   }
   [[nodiscard]] bool can_truncate() const override { return true; }
-  void reorder(std::span<const int64_t> rows) override { caches_.reorder(rows); }
+  void reorder(std::span<const int64_t> rows) override {
+    caches_.reorder(rows, held_);
+    sequences_ = static_cast<int64_t>(rows.size());
+  }
   [[nodiscard]] DecoderBytes bytes() const override {
-    return {.weights = weights_.bytes(), .state = caches_.bytes(), .read = weights_.bytes() + caches_.bytes_of_tokens(held_)};
+    return {.weights = weights_.bytes(), .state = caches_.bytes(), .read = weights_.bytes() + caches_.bytes_of_tokens(sequences_, held_)};
   }
 
  private:
   [[nodiscard]] float* z(int64_t row) { return z_.mutable_data_ptr<float>() + row * z_.size(1); }
 
-  /// The prompt by the model's own forward pass, whose projections fill the caches.
-  void read_at_once(std::span<const int32_t> ids, int64_t count) {
+  /// The prompt of one sequence by the model's own forward pass, whose projections fill its caches.
+  void read_at_once(int64_t row, std::span<const int32_t> ids) {
     const c10::InferenceMode guard;
-    const at::Tensor tensor = at::empty({options_.batch, count}, at::kLong);
+    const auto count = static_cast<int64_t>(ids.size());
+    const at::Tensor tensor = at::empty({1, count}, at::kLong);
     std::copy(ids.begin(), ids.end(), tensor.data_ptr<int64_t>());
     Taps taps;
-    for (int64_t l = 0; l < shape_.layers; ++l) caches_.fill_from(taps, l);
-    const at::Tensor hidden = model_.hidden(tensor, {.taps = &taps}).select(1, count - 1).to(at::kFloat).contiguous();  // (B, D)
-    held_ = count;
-    for (int64_t row = 0; row < options_.batch; ++row) {
-      const float* from = hidden.const_data_ptr<float>() + row * shape_.width;
-      std::copy(from, from + shape_.width, z(row));
-    }
-    team_.run([this](Team::Member& member) {
-      product(member, weights_.head(), z_.const_data_ptr<float>(), z_.size(1), logits_, ProductEnd::store);
-    });
+    for (int64_t l = 0; l < shape_.layers; ++l) caches_.fill_from(taps, l, row);
+    const at::Tensor hidden = model_.hidden(tensor, {.taps = &taps}).select(1, count - 1).to(at::kFloat).contiguous();  // (1, D)
+    std::copy_n(hidden.const_data_ptr<float>(), shape_.width, z(row));
+    const at::Tensor logits = logits_.narrow(0, row, 1);
+    team_.run([&](Team::Member& member) { product(member, weights_.head(), z(row), z_.size(1), logits, ProductEnd::store, 1); });
   }
 
   /// One token of each sequence, z holding their embeddings.
@@ -126,10 +130,16 @@ class NativePath : public DecodePath {
     product(member, weights_.head(), normalised(member, weights_.final_norm()), z_.size(1), logits_, ProductEnd::store);
   }
 
-  void product(const Team::Member& member, const PackedLinear& linear, const float* x, int64_t x_stride, at::Tensor& out, ProductEnd end) {
+  void product(const Team::Member& member, const PackedLinear& linear, const float* x, int64_t x_stride, const at::Tensor& out,
+               ProductEnd end) {
+    product(member, linear, x, x_stride, out, end, sequences_);
+  }
+  /// Of the first `rows` rows of x and out.
+  static void product(const Team::Member& member, const PackedLinear& linear, const float* x, int64_t x_stride, const at::Tensor& out,
+                      ProductEnd end, int64_t rows) {
     const auto [first, last] = member.part_of(weight_panels(linear.w.rows));
     decode_product({.w = linear.w,
-                    .batch = options_.batch,
+                    .batch = rows,
                     .x = x,
                     .x_stride = x_stride,
                     .bias = linear.bias,
@@ -143,9 +153,9 @@ class NativePath : public DecodePath {
 
   /// The normalised tokens (B, D). One is normalised by every member for itself, several are shared out.
   const float* normalised(Team::Member& member, const PackedNorm& norm) {
-    const bool shared = options_.batch > 1;
+    const bool shared = sequences_ > 1;
     float* out = x_.mutable_data_ptr<float>() + (shared ? 0 : member.index() * x_.size(1));
-    const auto [first, last] = shared ? member.part_of(options_.batch) : std::pair<int64_t, int64_t>{0, 1};
+    const auto [first, last] = shared ? member.part_of(sequences_) : std::pair<int64_t, int64_t>{0, 1};
     for (int64_t row = first; row < last; ++row)
       decode_norm(norm.formula, z(row), norm.weight, norm.bias, static_cast<float>(kNormEpsilon), shape_.width, out + row * x_.size(1));
     if (shared) member.wait_for_all();
@@ -154,7 +164,7 @@ class NativePath : public DecodePath {
 
   void attend(const Team::Member& member, int64_t layer) {
     const int64_t parts = parts_ > 1 ? (held_ + kPartTokens - 1) / kPartTokens : 1;
-    const auto [first, last] = member.part_of(caches_.heads() * parts);
+    const auto [first, last] = member.part_of(sequences_ * shape_.heads * parts);
     for (int64_t task = first; task < last; ++task) attend_head(member, layer, task / parts, task % parts, parts);
   }
 
@@ -192,7 +202,7 @@ class NativePath : public DecodePath {
 
   const LanguageModel& model_;
   LanguageOptions shape_;
-  DecoderOptions options_;
+  int64_t sequences_;  // of those that the buffers have room for
   PackedModel weights_;
   Caches caches_;
   int64_t value_offset_;  // of a projected row: queries, keys and values lie so far apart, or are the same
