@@ -10,8 +10,8 @@
 #include "aot/core/autocast.h"
 #include "aot/core/gradients.h"
 #include "aot/core/random.h"
-#include "aot/kernels/cpu/linear.h"
 #include "aot/models/language.h"
+#include "tests/kernels/paths.h"
 #include "tests/support/live_bytes.h"
 
 namespace aot {
@@ -94,16 +94,28 @@ TEST(Recompute, KeepsOneRowOfNumbersPerTokenAndLayer) {
   EXPECT_NEAR(bytes_per_token_and_layer({.recompute = true}), static_cast<double>(4 * o.width), 1);
 }
 
-// A PyTorch layer with queries, keys and values of their own keeps 6 D numbers: input and output of its norm, the three, the heads' output.
+// A PyTorch layer with queries, keys and values of their own keeps 6 D numbers: input and output of its norm, the three, the heads' output;
+// bench/peer.py, where the three are one, keeps 4 D. Both keep statistics of norm and softmax besides.
 TEST(Language, KeepsAtMostHalfOfASeparateLayersBytes) {
+  const test::KeepCpuPath keep;
   const LanguageOptions o = options_of("mssa", 2);
-  // The norm's input, the projected tokens, the heads' output; two numbers for each head and for the norm.
-  const int64_t expected = 4 * (3 * o.width + 2 * o.heads + 2);
-  const int64_t norm_output = matmul_choice().float32 ? 0 : 4 * o.width;  // LibTorch's products keep it
-  EXPECT_NEAR(bytes_per_token_and_layer({}), static_cast<double>(expected + norm_output), 1);
-  if (norm_output == 0) {
-    EXPECT_LE(bytes_per_token_and_layer({}), 0.55 * 4 * 6 * static_cast<double>(o.width));
+  const double numbers = 4 * static_cast<double>(o.width);  // bytes of D of them
+  for (const CpuPath path : supported_cpu_paths()) {        // also where LibTorch multiplies
+    set_cpu_path(path);
+    const double kept = bytes_per_token_and_layer({});
+    // The norm's input, the projected tokens, the heads' output; two numbers for each head and for the norm.
+    EXPECT_NEAR(kept, 3 * numbers + 4 * static_cast<double>(2 * o.heads + 2), 1) << name_of(path);
+    EXPECT_LE(kept, 0.55 * 6 * numbers) << name_of(path);
+    EXPECT_LE(kept, 4 * numbers) << name_of(path);
   }
+}
+
+TEST(Language, UnderAutocastKeepsLessThanInFloat32) {
+  const LanguageOptions o = options_of("mssa", 2);
+  // In float32 the norm's input and the statistics; in half the bytes the norm's output, the projected tokens, the heads' output.
+  const auto tokens = static_cast<double>(4 * (o.width + 2 * o.heads + 2) + 2 * 3 * o.width);
+  const auto weights = static_cast<double>(2 * 2 * o.width * o.width);  // rounded copies of both matrices, whatever the tokens
+  EXPECT_NEAR(bytes_per_token_and_layer({.dtype = at::kBFloat16}), tokens + weights / (kBatch * kTokens), 1);
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 
 #include "aot/kernels/cpu/linear.h"
 #include "aot/ops/matmul.h"
+#include "aot/ops/norm.h"
 #include "tests/kernels/paths.h"
 #include "tests/support/tensors.h"
 
@@ -185,6 +186,25 @@ TEST(LinearLayer, UnderAutocastMultipliesInBfloat16AndKeepsTheWeightsGradientInF
   EXPECT_EQ(gradients[0].scalar_type(), at::kFloat);
   EXPECT_EQ(gradients[1].scalar_type(), at::kFloat);
   EXPECT_LT(relative_error(gradients[1], weights.t(), half_x), matmul_choice().bfloat16 ? 30 * kEpsilon : kHalfEpsilon);
+}
+
+TEST(LinearLayer, AfterANormIsTheUsualLayerWhoeverMultiplies) {
+  const test::KeepCpuPath keep;
+  const auto gradients = [](at::ScalarType dtype) {
+    const auto leaf = [&](at::IntArrayRef shape, uint64_t seed) { return test::normal(shape, seed, dtype).requires_grad_(); };
+    const std::vector<at::Tensor> leaves = {leaf({3, 20, 24}, 1), leaf({24}, 2), leaf({24}, 3), leaf({30, 24}, 4), leaf({30}, 5)};
+    const at::Tensor out = linear_layer(layer_norm(leaves[0], leaves[1], leaves[2]), leaves[3], leaves[4]);
+    auto results = test::gradients(out, test::normal(out.sizes(), 6), leaves);
+    results.push_back(out.detach());
+    return results;
+  };
+  const auto exact = gradients(at::kDouble);  // by LibTorch alone
+  for (const CpuPath path : supported_cpu_paths()) {
+    set_cpu_path(path);
+    const auto ours = gradients(at::kFloat);
+    for (size_t i = 0; i < exact.size(); ++i)
+      EXPECT_LT(test::max_difference(ours[i], exact[i]), 2e-6 * exact[i].abs().max().item<double>()) << name_of(path) << ", " << i;
+  }
 }
 
 TEST(LinearLayer, CanBeDifferentiatedTwice) {

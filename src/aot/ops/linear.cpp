@@ -6,9 +6,11 @@
 #include <vector>
 
 #include <ATen/autocast_mode.h>
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/mm.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -40,6 +42,18 @@ at::ScalarType product_type(const at::Tensor& x) {
   return cast ? at::autocast::get_autocast_dtype(at::kCPU) : x.scalar_type();
 }
 
+/// multiply_into by whoever multiplies faster here.
+void product_into(const at::Tensor& out, const at::Tensor& left, const at::Tensor& right, const MatmulOptions& options = {}) {
+  if (own_matmul(left, left.scalar_type())) return multiply_into(out, left, right, options);
+  at::Tensor result = out;
+  if (options.accumulate)
+    result.addmm_(left, right);
+  else if (options.bias.defined())
+    at::addmm_out(result, options.bias, left, right);
+  else
+    at::mm_out(result, left, right);
+}
+
 /// x (M, K) W^T + b for x of the type of the product and a weight (N, K) of any type, perhaps the transposed view of a tied one.
 struct Linear : torch::autograd::Function<Linear> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
@@ -53,7 +67,7 @@ struct Linear : torch::autograd::Function<Linear> {
     context->saved_data["bias"] = bias.has_value();
     context->saved_data["in_place"] = adds_gradient_in_place(weight);
     const at::Tensor out = at::empty({x.size(0), matrix.size(0)}, x.options().requires_grad(false));
-    multiply_into(out, x, matrix.t(), {.bias = bias ? bias->to(at::kFloat).contiguous() : at::Tensor()});
+    product_into(out, x, matrix.t(), {.bias = bias ? bias->to(at::kFloat).contiguous() : at::Tensor()});
     return out;
   }
 
@@ -72,21 +86,21 @@ struct Linear : torch::autograd::Function<Linear> {
     }
     if (context->needs_input_grad(0)) {
       dx = at::empty({d_out.size(0), matrix.size(1)}, d_out.options().requires_grad(false));
-      multiply_into(dx, d_out, matrix);
+      product_into(dx, d_out, matrix);
     }
     if (context->needs_input_grad(1)) {
       const at::Tensor x = recipe ? norm_again(*recipe).view({d_out.size(0), -1}) : saved[2];
       if (context->saved_data["in_place"].toBool()) {
-        multiply_into(weight.grad(), d_out.t(), x, {.accumulate = true});
+        product_into(weight.grad(), d_out.t(), x, {.accumulate = true});
         return {dx, {}, d_bias, {}};
       }
       // Laid out as the weight is, so that nothing need be copied when the optimizer takes it.
       const bool turned = weight.stride(0) == 1 && weight.stride(1) != 1;
       dw = at::empty(turned ? weight.t().sizes() : weight.sizes(), weight.options().requires_grad(false));
       if (turned)
-        multiply_into(dw, x.t(), d_out);
+        product_into(dw, x.t(), d_out);
       else
-        multiply_into(dw, d_out.t(), x);
+        product_into(dw, d_out.t(), x);
       if (turned) dw = dw.t();
     }
     return {dx, dw, d_bias, {}};
@@ -121,13 +135,15 @@ bool wants_graph(const at::Tensor& x, const at::Tensor& weight, const at::Tensor
   return c10::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad() || (bias.defined() && bias.requires_grad()));
 }
 
-/// Whether this is a linear layer that our kernels take, in a type of theirs and with enough rows. What is wrong is left to at::linear.
+/// Whether this is a linear layer in a type of our kernels and with enough rows, and either they multiply or x need not be kept. What is
+/// wrong is left to at::linear.
 bool takes(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, at::ScalarType type) {
   const int64_t width = weight.dim() == 2 ? weight.size(1) : -1;
   if (x.dim() < 1 || x.size(-1) != width || width == 0 || x.numel() < kLeastRows * width || weight.size(0) == 0) return false;
   if (bias.defined() && (bias.dim() != 1 || bias.size(0) != weight.size(0) || !bias.is_cpu())) return false;
   const bool mixed = weight.scalar_type() != x.scalar_type() && type == x.scalar_type();
-  return !mixed && (type == at::kFloat || type == at::kBFloat16) && weight.is_cpu() && own_matmul(x, type);
+  return !mixed && (type == at::kFloat || type == at::kBFloat16) && weight.is_cpu() &&
+         (own_matmul(x, type) || (type == at::kFloat && c10::GradMode::is_enabled() && norm_recipe(x)));
 }
 
 }  // namespace
