@@ -278,7 +278,7 @@ double attention_error(const AttentionCase& c, NumberFormat format, double size,
 constexpr AttentionCase kAttention[] = {{16, 1, false, false},   {64, 2, false, true},   {64, 15, true, true},   {48, 16, false, true},
                                         {64, 17, true, false},   {22, 63, false, true},  {128, 64, false, true}, {128, 65, true, true},
                                         {64, 197, false, false}, {64, 255, false, true}, {7, 100, false, false}, {2, 300, true, true},
-                                        {32, 1000, false, true}};
+                                        {32, 1000, false, true}, {24, 7, false, true},   {80, 31, true, true}};
 
 TEST(DecodeAttention, IsSoftmaxAttentionForEveryNormOnEveryPath) {
   const test::KeepCpuPath keep;

@@ -16,6 +16,7 @@
 
 #include "aot/core/gradients.h"
 #include "tests/kernels/paths.h"
+#include "tests/support/live_bytes.h"
 #include "tests/support/tensors.h"
 
 namespace aot {
@@ -232,6 +233,14 @@ TEST(CrossEntropy, BitsDoNotDependOnTheThreads) {
 TEST(CrossEntropy, ItsBufferIsBoundedByRowsNotByTheBatch) {
   EXPECT_EQ(cross_entropy_buffer_bytes(8, 100), 4 * 8 * 100);
   EXPECT_EQ(cross_entropy_buffer_bytes(1 << 20, kLargeVocab), 4 * 512 * kLargeVocab);
+  constexpr int64_t kRows = 4096;
+  const Case c = make_case(kRows, kLargeVocab, true);
+  const test::LiveBytes bytes;
+  c.loss().backward();
+  static_cast<void>(linear_cross_entropy_per_token(c.x, c.head, c.targets));
+  const int64_t all_logits = 4 * kRows * kLargeVocab;
+  EXPECT_LT(bytes.most(),
+            cross_entropy_buffer_bytes(kRows, kLargeVocab) + all_logits / 16);  // besides it both gradients and rows of losses
 }
 
 TEST(CrossEntropy, RefusesWhatDoesNotFit) {

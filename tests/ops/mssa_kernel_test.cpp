@@ -11,6 +11,7 @@
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/Parallel.h>
@@ -102,46 +103,80 @@ void expect_exact(const Case& c, const at::Tensor& tokens) {
   EXPECT_LE(test::max_difference(ours.gradient, exact.gradient), bound(exact.gradient, theirs.gradient)) << "gradient, " << c.name();
 }
 
-/// The forward kernel alone, in scratch memory full of NaN, with a guard of its own.
-at::Tensor forward_with_guard(const Case& c, const at::Tensor& a, float guard) {
-  at::Tensor out = at::zeros(a.transpose(1, 2).sizes()).transpose(1, 2), statistics = at::zeros({a.size(0), a.size(1), 2, a.size(2)});
+/// The kernels alone, without what ops/ does when they meet a number that is not finite, in scratch memory full of NaN, with a guard of
+/// their own.
+Pass bare(const Case& c, const at::Tensor& a, float guard) {
+  const auto nan = [](at::IntArrayRef shape) { return at::full(shape, std::numeric_limits<float>::quiet_NaN()); };
   const auto view = [](const at::Tensor& t) { return HeadsView{t.data_ptr(), t.stride(0), t.stride(2), t.stride(1)}; };
+  const at::Tensor out = nan(a.transpose(1, 2).sizes()).transpose(1, 2), dw = nan(a.transpose(1, 2).sizes()).transpose(1, 2);
+  const at::Tensor d_out = test::normal(a.transpose(1, 2).sizes(), 2, at::kFloat).transpose(1, 2);  // as in `pass`
+  const at::Tensor statistics = nan({a.size(0), a.size(1), 2, a.size(2)});
+  const RotaryTable table = c.rotary ? RotaryTable(a.size(2), a.size(3)) : RotaryTable();
+  at::Tensor cos, sin;
   MssaParams params{.batch = a.size(0), .heads = a.size(1), .tokens = a.size(2), .dim = a.size(3), .causal = c.options.causal};
   params.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(a.size(3))));
   params.guard = guard;
+  if (c.options.key_mask.defined()) params.key_mask = reinterpret_cast<const uint8_t*>(c.options.key_mask.const_data_ptr<bool>());
+  if (c.rotary) {
+    cos = table.cos(0, a.size(2), at::kFloat);
+    sin = table.sin(0, a.size(2), at::kFloat);
+    params.cos = cos.const_data_ptr<float>();
+    params.sin = sin.const_data_ptr<float>();
+  }
   params.w = view(a);
   params.out = view(out);
+  params.d_out = view(d_out);
+  params.dw = view(dw);
   params.statistics = statistics.data_ptr<float>();
-  const int64_t tasks = params.batch * params.heads * mssa_parts(params);
-  std::vector<uint8_t> notices(static_cast<size_t>(tasks));
+  const int64_t heads = params.batch * params.heads, parts = mssa_parts(params);
+  const at::Tensor partial = nan({heads, parts, params.tokens, params.dim});
+  params.partial = partial.data_ptr<float>();
+  std::vector<uint8_t> notices(static_cast<size_t>(heads * parts));
   params.notices = notices.data();
-  run_tasks(tasks, mssa_scratch(params), [&](int64_t task, float* scratch) {
-    std::fill_n(scratch, mssa_scratch(params), std::numeric_limits<float>::quiet_NaN());
-    mssa_forward(params, task, task + 1, scratch);
-  });
-  return out;
+  for (const auto kernel : {mssa_forward, mssa_backward})
+    run_tasks(heads * parts, mssa_scratch(params), [&](int64_t task, float* scratch) {
+      std::fill_n(scratch, mssa_scratch(params), std::numeric_limits<float>::quiet_NaN());
+      kernel(params, task, task + 1, scratch);
+    });
+  if (parts > 1) mssa_backward_sum(params, 0, heads);
+  return {out, dw};
 }
 
 TEST(MssaKernel, DoesNotReadScratchThatItDidNotWrite) {
-  for (const int64_t tokens : {1, 7, 33, 65})
-    for (const int64_t dim : {24, 64})
-      for (const bool causal : {true, false}) {
-        const Case c{.shape = {.batch = 2, .heads = 4, .tokens = tokens, .dim = dim}, .options = {.causal = causal}};
-        const at::Tensor a = c.tokens(at::kFloat);
-        EXPECT_TRUE(forward_with_guard(c, a, 60).equal(kernel(c, a).out)) << c.name();
-      }
+  const test::KeepCpuPath keep;
+  for (const CpuPath path : supported_cpu_paths()) {
+    set_cpu_path(path);
+    for (const int64_t tokens : {1, 7, 33, 65, 600})  // the last is cut into parts
+      for (const int64_t dim : {24, 64})
+        for (const bool causal : {true, false})
+          for (const bool rotary : {false, true})
+            for (const bool masked : {false, true}) {
+              Case c{.shape = {.batch = 2, .heads = tokens == 600 ? 1 : 4, .tokens = tokens, .dim = dim},
+                     .options = {.causal = causal},
+                     .rotary = rotary};
+              if (masked) c.options.key_mask = padding(c.shape);
+              const at::Tensor a = c.tokens(at::kFloat);
+              const Pass dirty = bare(c, a, 60), clean = kernel(c, a);
+              EXPECT_TRUE(dirty.out.equal(clean.out)) << c.name();
+              EXPECT_TRUE(dirty.gradient.equal(clean.gradient)) << c.name();
+            }
+  }
 }
 
 TEST(MssaKernel, IsThePlainFormAtEveryAwkwardLength) {
-  for (const int64_t tokens : {1, 2, 7, 31, 63, 64, 65, 197, 255, 1000})
-    for (const bool causal : {true, false})
-      for (const bool masked : {false, true})
-        for (const bool rotary : {false, true}) {
-          Case c{.shape = {.tokens = tokens}, .options = {.causal = causal}, .rotary = rotary};
-          if (tokens == 1000) c.shape.batch = c.shape.heads = 1;
-          if (masked) c.options.key_mask = padding(c.shape);
-          expect_exact(c, c.tokens(at::kFloat));
-        }
+  const test::KeepCpuPath keep;
+  for (const CpuPath path : supported_cpu_paths()) {
+    set_cpu_path(path);
+    for (const int64_t tokens : {1, 2, 7, 31, 63, 64, 65, 197, 255, 1000})
+      for (const bool causal : {true, false})
+        for (const bool masked : {false, true})
+          for (const bool rotary : {false, true}) {
+            Case c{.shape = {.tokens = tokens}, .options = {.causal = causal}, .rotary = rotary};
+            if (tokens == 1000) c.shape.batch = c.shape.heads = 1;
+            if (masked) c.options.key_mask = padding(c.shape);
+            expect_exact(c, c.tokens(at::kFloat));
+          }
+  }
 }
 
 TEST(MssaKernel, ServesEveryHeadWidthOnEveryPath) {
@@ -166,11 +201,12 @@ TEST(MssaKernel, HoldsForLargeNormsThroughItsFallbacks) {
     set_cpu_path(path);
     for (const double size : {0.0, 1e-20, 1.0, 10.0, 100.0})
       for (const bool causal : {true, false})
-        for (const bool masked : {false, true}) {
-          Case c{.shape = {.tokens = 65}, .options = {.causal = causal}, .size = size};
-          if (masked) c.options.key_mask = padding(c.shape);
-          expect_exact(c, c.tokens(at::kFloat));
-        }
+        for (const bool masked : {false, true})
+          for (const bool rotary : {false, true}) {
+            Case c{.shape = {.tokens = 65}, .options = {.causal = causal}, .rotary = rotary, .size = size};
+            if (masked) c.options.key_mask = padding(c.shape);
+            expect_exact(c, c.tokens(at::kFloat));
+          }
   }
 }
 
@@ -236,16 +272,27 @@ TEST(MssaKernel, InBfloat16IsAtMostTwiceAsFarAsThePlainForm) {
 
 TEST(MssaKernel, NanAndInfinityComeOutWhereThePlainFormHasThem) {
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()})
-    for (const bool causal : {true, false}) {
-      const Case c{.shape = {.tokens = 40}, .options = {.causal = causal}};
-      at::Tensor a = c.tokens(at::kFloat).clone();
-      a[1][2][17][5].fill_(bad);
-      const Pass ours = kernel(c, a), wanted = plain(c, a);
-      EXPECT_TRUE(ours.out.isnan().equal(wanted.out.isnan()));
-      EXPECT_TRUE(ours.gradient.isnan().equal(wanted.gradient.isnan()));
-      EXPECT_TRUE(ours.out.isnan().any().item<bool>());
-      EXPECT_FALSE(ours.out[0].isnan().any().item<bool>());
-    }
+    for (const bool causal : {true, false})
+      for (const bool rotary : {false, true})
+        for (const int64_t place : {17, 39}) {  // 39 is padding where keys are masked
+          Case c{.shape = {.tokens = 40}, .options = {.causal = causal}, .rotary = rotary};
+          if (place == 39) c.options.key_mask = padding(c.shape);
+          at::Tensor a = c.tokens(at::kFloat).clone();
+          a[1][2][place][5].fill_(bad);
+          const Pass ours = kernel(c, a), wanted = plain(c, a);
+          EXPECT_TRUE(ours.out.isnan().equal(wanted.out.isnan())) << c.name();
+          EXPECT_TRUE(ours.gradient.isnan().equal(wanted.gradient.isnan())) << c.name();
+          EXPECT_TRUE(ours.out.isnan().any().item<bool>()) << c.name();
+          EXPECT_FALSE(ours.out[0].isnan().any().item<bool>()) << c.name();
+        }
+}
+
+TEST(MssaKernel, WhatIsNotFiniteNeedsThePlainForm) {
+  const Case c{.shape = {.tokens = 40}};
+  at::Tensor a = c.tokens(at::kFloat).clone();
+  a[1][2][17][5].fill_(std::numeric_limits<float>::quiet_NaN());
+  const Pass unguarded = bare(c, a, 60), wanted = plain(c, a);
+  EXPECT_FALSE(unguarded.out.isnan().equal(wanted.out.isnan()) && unguarded.gradient.isnan().equal(wanted.gradient.isnan()));
 }
 
 TEST(MssaKernel, ABadGradientIsNotLost) {
@@ -257,18 +304,25 @@ TEST(MssaKernel, ABadGradientIsNotLost) {
 }
 
 TEST(MssaKernel, TheGuardsAreNeeded) {
-  // Long and short tokens side by side: with the guard lifted the short ones lose all their weights.
-  for (const bool causal : {true, false}) {
-    const Case c{.shape = {.batch = 2, .heads = 4, .tokens = 40}, .options = {.causal = causal}};
-    at::Tensor a = c.tokens(at::kFloat).clone();
-    a.select(2, 3).mul_(40);
-    a.narrow(2, 4, 30).mul_(3);
-    expect_exact(c, a);
-    const at::Tensor exact = plain(c, a.to(at::kDouble)).out;
-    const at::Tensor out = forward_with_guard(c, a, std::numeric_limits<float>::infinity());
-    EXPECT_FALSE(test::max_difference(out, exact) < 1e-2) << c.name();
-    EXPECT_LT(test::max_difference(forward_with_guard(c, a, 60), exact), 1e-4) << c.name();
-  }
+  // Long and short tokens side by side: with the guard lifted the short ones lose all their weights. Masked, a token's own weight may not
+  // save it either: long tokens all of one length, each padded token reading others that lie across.
+  for (const bool causal : {true, false})
+    for (const bool masked : {false, true}) {
+      Case c{.shape = {.batch = 2, .heads = 4, .tokens = 40}, .options = {.causal = causal}};
+      at::Tensor a = c.tokens(at::kFloat).clone();
+      if (masked) {
+        c.options.key_mask = padding(c.shape);
+        a = a / a.norm(2, -1, true) * 30;
+      } else {
+        a.select(2, 3).mul_(40);
+        a.narrow(2, 4, 30).mul_(3);
+      }
+      expect_exact(c, a);
+      const at::Tensor exact = plain(c, a.to(at::kDouble)).out;
+      const at::Tensor out = bare(c, a, std::numeric_limits<float>::infinity()).out;
+      EXPECT_FALSE(test::max_difference(out, exact) < 1e-2) << c.name();
+      EXPECT_LT(test::max_difference(bare(c, a, 60).out, exact), 1e-4) << c.name();
+    }
 }
 
 TEST(MssaKernel, FallbacksAreCountedByHead) {

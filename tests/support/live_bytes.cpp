@@ -26,10 +26,13 @@ void free_block(void* context) {
 struct LiveBytes::Counting : at::Allocator {
   at::Allocator* below = c10::GetCPUAllocator();
   std::shared_ptr<std::atomic<int64_t>> live = std::make_shared<std::atomic<int64_t>>(0);
+  std::atomic<int64_t> most{0};
 
   at::DataPtr allocate(size_t bytes) override {
     auto block = std::make_unique<Block>(Block{below->allocate(bytes), live, static_cast<int64_t>(bytes)});
-    *live += block->bytes;
+    const int64_t now = *live += block->bytes;
+    for (int64_t before = most; before < now && !most.compare_exchange_weak(before, now);) {
+    }
     void* const data = block->memory.get();
     return {data, block.release(), free_block, at::kCPU};
   }
@@ -47,6 +50,10 @@ LiveBytes::~LiveBytes() {
 
 int64_t LiveBytes::now() const {
   return *counting_->live;
+}
+
+int64_t LiveBytes::most() const {
+  return counting_->most;
 }
 
 }  // namespace aot::test

@@ -16,6 +16,7 @@ class LiveBytes {
   LiveBytes& operator=(const LiveBytes&) = delete;
 
   [[nodiscard]] int64_t now() const;
+  [[nodiscard]] int64_t most() const;  // at any moment so far
 
  private:
   struct Counting;
