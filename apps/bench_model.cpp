@@ -34,13 +34,17 @@ void describe(Fields& fields, BenchFlags& flags) {
   fields.add("seconds", flags.seconds, "time to measure for").above(0).max(3600);
 }
 
-Repeats timed(const std::function<void()>& once, double seconds, int64_t warm, size_t least) {
+Repeats timed(const std::function<void()>& once, double seconds, int64_t warm, size_t least, const std::function<void()>& before) {
   using Clock = std::chrono::steady_clock;
   const auto since = [](Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); };
-  for (int64_t i = 0; i < warm; ++i) once();
+  for (int64_t i = 0; i < warm; ++i) {
+    before();
+    once();
+  }
   std::vector<double> ms;
   const auto start = Clock::now();
   while (ms.size() < least || since(start) < 1e3 * seconds) {
+    before();
     const auto begin = Clock::now();
     once();
     ms.push_back(since(begin));
@@ -74,6 +78,13 @@ Json bench_row(const char* what, const BenchFlags& flags, const Repeats& times, 
           {"rss_mb", megabytes(peak_resident_bytes())},
           {"base_rss_mb", megabytes(base)},
           {"cpu", cpu_name()}};
+}
+
+int64_t counted_parameters(const LanguageModel& model) {
+  int64_t count = 0;
+  for (const Parameter& parameter : model.parameters())
+    if (parameter.name != "position") count += parameter.value.numel();
+  return count;
 }
 
 void print_bench_row(const Json& json, const GeneralOptions& general) {

@@ -19,6 +19,7 @@ struct BenchFlags {
   std::string dtype = "float32";
   std::string mask = "causal";  // step
   bool recompute = false;       // step
+  std::string log;              // step: where to log while listening; empty: neither
   double seconds = 3;
   bool compare = false;  // decode: also other ways to keep and read the caches
 };
@@ -31,12 +32,19 @@ struct Repeats {
   int64_t repeats = 0;
 };
 
-/// Runs `once` `warm` times unmeasured, then for `seconds` and at least `least` times.
-Repeats timed(const std::function<void()>& once, double seconds, int64_t warm, size_t least);
+/// Runs `once` `warm` times unmeasured, then for `seconds` and at least `least` times; `before` goes before each and is not measured.
+Repeats timed(
+    const std::function<void()>& once, double seconds, int64_t warm, size_t least, const std::function<void()>& before = [] {});
 
 /// The part that all rows share. `base` is the peak of resident memory before the model was made.
 Json bench_row(const char* what, const BenchFlags& flags, const Repeats& times, int64_t base);
 void print_bench_row(const Json& row, const GeneralOptions& general);
+
+/// Weights without the position table, as bench/peer.py counts them.
+int64_t counted_parameters(const LanguageModel& model);
+
+/// aot bench adamw.
+void run_adamw(const BenchFlags& flags, const GeneralOptions& general);
 
 /// aot bench decode.
 void describe_decode(Fields& fields, BenchFlags& flags);

@@ -133,12 +133,13 @@ Ceilings measured_ceilings() {
 }
 
 void compare(const Comparison& c, const Ceilings& ceilings, double seconds, bool json) {
-  const Turns turns = take_turns({c.ours, c.theirs}, seconds);
+  std::vector<std::function<void()>> ways = {c.ours};
+  if (c.theirs) ways.push_back(c.theirs);
+  const Turns turns = take_turns(ways, seconds);
   const bool dots = c.dtype == "bfloat16" && cpu_path() == CpuPath::avx512_bf16;
   const double ceiling = dots ? ceilings.bfloat16_dot_gflops : ceilings.multiply_add_gflops;
-  const Times &ours = turns.ways[0], &theirs = turns.ways[1];
-  const double gflops = c.flop / ours.median_ms / 1e6, their_gflops = c.flop / theirs.median_ms / 1e6;
-  const double ratio = theirs.median_ms / ours.median_ms;
+  const auto gflops = [&](const Times& times) { return c.flop / times.median_ms / 1e6; };
+  const Times& ours = turns.ways[0];
   const std::string gflops_key = c.useful ? "useful_gflops" : "gflops";
   if (json) {
     Json row = {{"peer", "aot"},
@@ -146,9 +147,6 @@ void compare(const Comparison& c, const Ceilings& ceilings, double seconds, bool
                 {"ms", ours.median_ms},
                 {"min_ms", ours.min_ms},
                 {"spread", ours.spread},
-                {"libtorch_ms", theirs.median_ms},
-                {"libtorch_min_ms", theirs.min_ms},
-                {"ratio", ratio},
                 {"self_difference", turns.self_difference},
                 {"kept", turns.kept},
                 {"rejected", turns.rejected},
@@ -158,25 +156,35 @@ void compare(const Comparison& c, const Ceilings& ceilings, double seconds, bool
                 {"dtype", c.dtype},
                 {"path", name_of(cpu_path())},
                 {"shape", c.shape},
-                {gflops_key, gflops},
-                {"libtorch_" + gflops_key, their_gflops},
+                {gflops_key, gflops(ours)},
                 {"ceiling_gflops", ceiling},
-                {"fraction", gflops / ceiling},
-                {"libtorch_fraction", their_gflops / ceiling},
+                {"fraction", gflops(ours) / ceiling},
                 {"ceilings", ceilings.json()},
                 {"error", c.error},
-                {"libtorch_error", c.their_error},
                 {"rss_mb", std::round(static_cast<double>(peak_resident_bytes()) / (1 << 20))},
                 {"cpu", cpu_name()}};
+    if (c.theirs) {
+      const Times& theirs = turns.ways[1];
+      row.update({{"libtorch_ms", theirs.median_ms},
+                  {"libtorch_min_ms", theirs.min_ms},
+                  {"ratio", theirs.median_ms / ours.median_ms},
+                  {"libtorch_" + gflops_key, gflops(theirs)},
+                  {"libtorch_fraction", gflops(theirs) / ceiling},
+                  {"libtorch_error", c.their_error}});
+    }
     row.update(c.more);
     print(dump_json(row) + "\n");
     return;
   }
-  print(
-      fmt::format("{:<26} {:9.3f} ms, {:.2f} times as fast as LibTorch ({:.3f} ms); {:.0f} {}GFLOP/s, {:.0f} % of {:.0f}; "
-                  "error {:.1e} (LibTorch {:.1e}); noise {:.1f} %\n",
-                  c.what + ":", ours.median_ms, ratio, theirs.median_ms, gflops, c.useful ? "useful " : "", 100 * gflops / ceiling, ceiling,
-                  c.error, c.their_error, 100 * turns.self_difference));
+  std::string ratio, error;
+  if (c.theirs) {
+    const double theirs = turns.ways[1].median_ms;
+    ratio = fmt::format(", {:.2f} times as fast as LibTorch ({:.3f} ms)", theirs / ours.median_ms, theirs);
+    error = fmt::format(" (LibTorch {:.1e})", c.their_error);
+  }
+  print(fmt::format("{:<26} {:9.3f} ms{}; {:.0f} {}GFLOP/s, {:.0f} % of {:.0f}; error {:.1e}{}; noise {:.1f} %\n", c.what + ":",
+                    ours.median_ms, ratio, gflops(ours), c.useful ? "useful " : "", 100 * gflops(ours) / ceiling, ceiling, c.error, error,
+                    100 * turns.self_difference));
 }
 
 std::string cpu_name() {

@@ -43,7 +43,7 @@ struct Ceilings {
 };
 Ceilings measured_ceilings();
 
-/// One thing done by our way and by LibTorch's, on the same tensors.
+/// One thing done by our way and by LibTorch's, on the same tensors. Where LibTorch has no way, `theirs` is empty.
 struct Comparison {
   std::string what, dtype;
   Json shape;
@@ -54,7 +54,7 @@ struct Comparison {
   Json more = Json::object();         // further keys of the row
 };
 
-/// Times both in turns and prints the row: JSON, or a line for people. The share is of what the products of `dtype` run on.
+/// Times them in turns and prints the row: JSON, or a line for people. The share is of what the products of `dtype` run on.
 void compare(const Comparison& comparison, const Ceilings& ceilings, double seconds, bool json);
 
 /// The processor's name, or "unknown".

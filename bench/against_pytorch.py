@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Times `aot bench` and the PyTorch peers in turns, one per process, and writes one table and one picture.
 
-  python bench/against_pytorch.py                       every row of the table, about half an hour
+  python bench/against_pytorch.py                       every row of the table, about an hour
   python bench/against_pytorch.py --quick               attention at 256 and 1024 tokens, steps (a) and (c), decoding (a): three minutes
   python bench/against_pytorch.py --rows step --out bench-out
 
 Turns, because a machine's speed drifts: each round runs ours, a peer, ours, the next peer, ...; a ratio is that of medians over rounds, and
 the spread of ours over ours stands beside it: a ratio within that is noise. Above 1 is faster than the peer. `--peer FILE` takes another
 program with the command line of bench/peer.py, `--python` another Python for it. Needs only the standard library here; the peer needs torch.
+Rows over our own compare two uses of our program in the same way.
 """
 import argparse
 import json
@@ -18,6 +19,7 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -34,12 +36,35 @@ def attention(name, batch, tokens, heads=6, causal=True, dtype="float32", peers=
     return {"name": name, "what": "attention", "ours": ours, "theirs": theirs, "bidirectional": not causal, "peers": peers, "quick": quick}
 
 
-def model(name, what, shape, batch, dtype="float32", causal=True, peers=PEERS, quick=False):
+def model(name, what, shape, batch, dtype="float32", causal=True, peers=PEERS, quick=False, **more):
     ours = {**shape, "batch": batch, "dtype": dtype}
-    theirs = dict(ours) if what == "step" else {**shape, "dtype": dtype}
+    theirs = {**shape, "dtype": dtype} if what == "decode" else dict(ours)
     if not causal:
         ours["mask"] = "none"
-    return {"name": name, "what": what, "ours": ours, "theirs": theirs, "bidirectional": not causal, "peers": peers, "quick": quick}
+    return {"name": name, "what": what, "ours": ours, "theirs": theirs, "bidirectional": not causal, "peers": peers, "quick": quick, **more}
+
+
+def head(name, width, environment=None):
+    """2,048 rows; `environment` is that of ours and the peer's."""
+    theirs = {"batch": 8, "tokens": 256, "width": width, "vocab": 50304}
+    return {"name": name, "what": "head", "ours": {"rows": 2048, "width": width, "vocab": 50304}, "theirs": theirs, "bidirectional": False,
+            "peers": ("eager", "compile"), "quick": False, "environment": environment or {}}
+
+
+def adamw(name, shape):
+    return {"name": name, "what": "adamw", "ours": shape, "theirs": shape, "bidirectional": False, "peers": ("eager",), "quick": False}
+
+
+def own(name, what, ours, other, over):
+    """Our program with the flags `ours`, over itself with `other` in their place."""
+    return {"name": name, "what": what, "ours": ours, "other": {**ours, **other}, "over": over, "peers": (), "quick": False}
+
+
+# What `aot bench decode --compare` times in turns with itself, in one process.
+COMPARED = {"two_caches_ratio": "two caches", "libtorch_one_cache_float32_ratio": "LibTorch's operators, one cache"}
+
+# What glibc is told so that freed blocks stay in the process. Our program tells it so itself.
+TUNED = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
 
 
 # The models (a), (a'), (b), (c) are described in docs/bench.md.
@@ -57,11 +82,25 @@ ROWS = [
     model("step (a), bfloat16", "step", A, 8, dtype="bfloat16", peers=("sdpa",)),
     model("decode (a)", "decode", A, 1, peers=("eager", "sdpa"), quick=True),
     model("decode (b), T = 1024", "decode", B, 1, peers=("sdpa",)),
+    model("decode (b), T = 16384", "decode", {**B, "tokens": 16384}, 1, peers=("sdpa",), compare=True),
+    head("head, D = 384", 384),
+    head("head, D = 1024", 1024),
+    head("head, D = 384, tuned allocator", 384, TUNED),
+    head("head, D = 1024, tuned allocator", 1024, TUNED),
+    adamw("AdamW (a)", A),
+    adamw("AdamW (b)", B),
+    own("attention, rotary", "attention", {"batch": 32, "tokens": 256, "rotary": "true"}, {"rotary": "false"}, "without"),
+    own("step (a), bfloat16", "step", {**A, "batch": 8, "dtype": "bfloat16"}, {"dtype": "float32"}, "float32"),
+    own("step (a), listening and logging", "step", {**A, "batch": 8, "log": "FOLDER"}, {"log": ""}, "without"),
+    own("step (a), two threads", "step", {**A, "batch": 8, "threads": 2}, {"threads": 1}, "one"),
+    own("decode (b), bfloat16", "decode", {**B, "dtype": "bfloat16"}, {"dtype": "float32"}, "float32"),
+    own("decode (b), int8", "decode", {**B, "dtype": "int8"}, {"dtype": "float32"}, "float32"),
 ]
 
 
-def json_rows(command, threads):
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)}, check=False)
+def json_rows(command, o, environment):
+    environment = {**os.environ, "OMP_NUM_THREADS": str(o.threads), **environment}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode != 0 or not rows:
         sys.exit(f"against_pytorch: {' '.join(command)}\nended with {done.returncode}: {done.stderr.strip()[-400:]}")
@@ -74,7 +113,14 @@ def flags(values):
 
 def commands_of(row, o):
     seconds = [f"--seconds={o.seconds}"]
-    ours = [o.aot, "bench", row["what"], *flags(row["ours"]), *seconds, "--json", f"--threads={o.threads}"]
+    folder = {"log": o.log} if row["ours"].get("log") else {}
+
+    def own_command(values):
+        return [o.aot, "bench", row["what"], *flags({"threads": o.threads, **values}), *seconds, "--json"]
+
+    ours = own_command({**row["ours"], **folder}) + (["--compare"] if row.get("compare") else [])
+    if "other" in row:
+        return ours, {"own": own_command(row["other"])}
     theirs = [o.python, o.peer, row["what"], *flags(row["theirs"]), *seconds, *(["--bidirectional"] if row["bidirectional"] else [])]
     peers = [peer for peer in row["peers"] if not (o.quick and peer == "compile")]
     return ours, {peer: [*theirs, "--peers", peer] for peer in peers}
@@ -92,12 +138,13 @@ def memory(rows):
 def measure(row, o):
     """One line of the table for each thing that the row times."""
     ours_command, peer_commands = commands_of(row, o)
+    environment = row.get("environment", {})
     ours, theirs = [], {peer: [] for peer in peer_commands}
     for index in range(o.rounds):
-        ours.append(json_rows(ours_command, o.threads))
+        ours.append(json_rows(ours_command, o, environment))
         for peer, command in peer_commands.items():
-            theirs[peer].append(json_rows(command, o.threads))
-            ours.append(json_rows(ours_command, o.threads))
+            theirs[peer].append(json_rows(command, o, environment))
+            ours.append(json_rows(ours_command, o, environment))
         print(f"{row['name']}: round {index + 1} of {o.rounds}", file=sys.stderr)
     for what in ours[0]:
         own = [rows[what] for rows in ours]
@@ -107,6 +154,7 @@ def measure(row, o):
         for key in ("fraction", "ceiling_gflops", "path", "cpu", "torch", "threads", "error", "fallbacks"):
             if key in own[0]:
                 line[key] = median(own, key) if isinstance(own[0][key], float) else own[0][key]
+        line["over"] = row.get("over")
         line["peers"] = {}
         for peer, rows in theirs.items():
             if what not in rows[0]:
@@ -114,6 +162,10 @@ def measure(row, o):
             other = [r[what] for r in rows]
             line["peers"][peer] = {"ms": median(other, "ms"), "ratio": median(other, "ms") / line["ms"], "memory_mb": memory(other)}
         yield line
+        for key, over in COMPARED.items():
+            if "compared" in own[0]:
+                ratio = statistics.median(row["compared"][key] for row in own)
+                yield {**line, "over": over, "peers": {"own": {"ratio": ratio, "memory_mb": None}}}
 
 
 def cell(value, form="{:.2f}"):
@@ -121,13 +173,15 @@ def cell(value, form="{:.2f}"):
 
 
 def markdown(lines):
-    out = ["| what | over eager | over SDPA | over compile | share of peak | memory, ours / SDPA's | spread of ours |", "| --- | --- | --- | --- | --- | --- | --- |"]
+    out = ["| what | over eager | over SDPA | over compile | over our own | share of peak | memory, ours / SDPA's | spread of ours |", "| --- " * 8 + "|"]
     for line in lines:
         ratios = [cell(line["peers"].get(peer, {}).get("ratio")) for peer in PEERS]
+        own_ratio = line["peers"].get("own", {}).get("ratio")
+        ratios.append("-" if own_ratio is None else f"{own_ratio:.2f} ({line['over']})")
         share = cell(line.get("fraction"), "{:.0%}")
         theirs = line["peers"].get("sdpa", {}).get("memory_mb")
         held = f"{line['memory_mb']:.0f} / {theirs:.0f} MB" if line["memory_mb"] is not None and theirs is not None else "-"
-        title = line["name"] if line["what"] in ("training step", "decode") else f"{line['what']}, {line['name']}"
+        title = line["name"] if line["what"] in ("training step", "decode", "clip, AdamW, zero") else f"{line['what']}, {line['name']}"
         out.append(f"| {title} | {' | '.join(ratios)} | {share} | {held} | {line['spread']:.0%} |")
     return "\n".join(out) + "\n"
 
@@ -136,7 +190,8 @@ def picture(lines):
     """Causal attention, forward and backward: share of peak against T, ours and the peers'."""
     points = {}
     for line in lines:
-        if line["what"] == "attention forward+backward" and line["shape"]["mask"] == "causal" and line["shape"]["dtype"] == "float32":
+        plain = line["over"] is None and line["shape"].get("mask") == "causal" and line["shape"].get("dtype") == "float32"
+        if line["what"] == "attention forward+backward" and plain:
             tokens = line["shape"]["tokens"]
             points.setdefault("aot", []).append((tokens, line["fraction"]))
             for peer, row in line["peers"].items():
@@ -189,10 +244,11 @@ def main():
     if not chosen:
         sys.exit(f"against_pytorch: no row has '{o.rows}' in its name; rows: " + "; ".join(row["name"] for row in ROWS))
     start, lines = time.monotonic(), []
-    for index, row in enumerate(chosen):
-        lines += measure(row, o)
-        left = (time.monotonic() - start) / (index + 1) * (len(chosen) - index - 1)
-        print(f"{index + 1} of {len(chosen)} rows, about {left / 60:.0f} min left", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as o.log:
+        for index, row in enumerate(chosen):
+            lines += measure(row, o)
+            left = (time.monotonic() - start) / (index + 1) * (len(chosen) - index - 1)
+            print(f"{index + 1} of {len(chosen)} rows, about {left / 60:.0f} min left", file=sys.stderr)
     table = markdown(lines)
     print(table, end="")
     if o.out:

@@ -5,6 +5,8 @@
   python bench/peer.py attention --peers eager|sdpa         the attention core of one layer, forward and forward + backward
   python bench/peer.py step   --peers eager|sdpa|compile    one training step of the MSSA language model
   python bench/peer.py decode --peers eager|sdpa            one token at batch 1 with a full context, separate key and value caches
+  python bench/peer.py head   --peers eager|compile         output head and cross-entropy of --batch x --tokens rows, with gradients and without
+  python bench/peer.py adamw  --peers eager                 clip_grad_norm_, fused AdamW and zero_grad on all parameters of the model
 
 `--bidirectional` drops the causal mask of attention and step; with a step, --vocab is then the number of classes of each token.
 Prints one JSON object per peer with the keys of `aot bench --json`. Run one peer per process when memory matters (rss_mb is a peak).
@@ -80,11 +82,14 @@ class Model(nn.Module):
         return F.linear(self.norm(z), self.embedding.weight)
 
 
-def measure(once, seconds, warm, least):
+def measure(once, seconds, warm, least, before=lambda: None):
+    """`before` goes before each and is not measured."""
     for _ in range(warm):
+        before()
         once()
     times, start = [], time.perf_counter()
     while len(times) < least or time.perf_counter() - start < seconds:
+        before()
         begin = time.perf_counter()
         once()
         times.append(1e3 * (time.perf_counter() - begin))
@@ -132,6 +137,47 @@ def step(o, how):
     yield {"what": "training step", "parameters": parameters, **times, **rates}
 
 
+def head(o, how):
+    torch.manual_seed(0)
+    dtype = getattr(torch, o.dtype)
+    x = torch.randn(o.batch * o.tokens, o.width, dtype=dtype, requires_grad=True)
+    weight = (0.05 * torch.randn(o.vocab, o.width)).to(dtype).requires_grad_()
+    targets = torch.randint(o.vocab, (o.batch * o.tokens,))
+    run = torch.compile(cross_entropy) if how == "compile" else cross_entropy
+
+    def both():
+        x.grad = weight.grad = None
+        run(x, weight, targets).backward()
+
+    def forward():
+        with torch.no_grad():
+            run(x, weight, targets)
+
+    yield {"what": "loss and gradients", **measure(both, o.seconds, warm=2, least=3)}
+    yield {"what": "loss", **measure(forward, o.seconds, warm=2, least=3)}
+
+
+def cross_entropy(x, weight, targets):
+    return F.cross_entropy(F.linear(x, weight), targets)
+
+
+def adamw(o, how):
+    parameters = list(Model(o, how).parameters())
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
+    gradients = [torch.randn_like(p) for p in parameters]
+
+    def once():
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    def before():
+        for parameter, gradient in zip(parameters, gradients):
+            parameter.grad = gradient
+
+    yield {"what": "clip, AdamW, zero", **measure(once, o.seconds, warm=2, least=3, before=before)}
+
+
 @torch.inference_mode()
 def decode(o, how):
     torch.manual_seed(0)
@@ -148,21 +194,24 @@ def decode(o, how):
     yield {"what": "decode", "context": o.tokens, "dtype": o.dtype, **times, "tokens_per_s": 1e3 / times["ms"]}
 
 
+WHAT = {"attention": core, "step": step, "decode": decode, "head": head, "adamw": adamw}
+
+
 def main():
     cli = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cli.add_argument("what", choices=["attention", "step", "decode"])
+    cli.add_argument("what", choices=list(WHAT))
     for name, value in {"width": 384, "layers": 6, "heads": 6, "tokens": 256, "vocab": 1000, "batch": 8}.items():
         cli.add_argument(f"--{name}", type=int, default=value)
     cli.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     cli.add_argument("--seconds", type=float, default=3.0)
-    cli.add_argument("--peers", default="eager,sdpa,compile", help="comma-separated; only step has compile")
+    cli.add_argument("--peers", default="eager,sdpa,compile", help="comma-separated; only step and head have compile")
     cli.add_argument("--bidirectional", action="store_true", help="no causal mask")
     o = cli.parse_args()
     for how in o.peers.split(","):
-        if how not in ("eager", "sdpa", "compile") or (how == "compile" and o.what != "step"):
+        if how not in ("eager", "sdpa", "compile") or (how == "compile" and o.what not in ("step", "head")):
             continue
         facts = {"threads": torch.get_num_threads(), "torch": torch.__version__, "base_rss_mb": BASE_MB}
-        for row in {"attention": core, "step": step, "decode": decode}[o.what](o, how):
+        for row in WHAT[o.what](o, how):
             print(json.dumps({"peer": how, **row, **facts, "rss_mb": resident_mb()}), flush=True)
 
 
