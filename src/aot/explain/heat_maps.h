@@ -12,7 +12,7 @@
 
 namespace aot {
 
-/// One layer: a row for each picture, the picture itself first, then each head's map over it, then the mean of these maps.
+/// One layer: a row for each picture, the picture itself first, then each head's map over it, then the mean attention of the heads.
 struct HeatMapLayer {
   int64_t layer = 0;  // from 0
   Image sheet;
