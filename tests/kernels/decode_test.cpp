@@ -110,6 +110,23 @@ TEST(DecodeProduct, IsTheProductInEveryFormatAndEnding) {
         }
 }
 
+TEST(DecodeProduct, FarValuesNeitherOverflowNorVanish) {
+  const test::KeepCpuPath keep;
+  for (const CpuPath path : supported_cpu_paths())
+    for (const ProductEnd end : {ProductEnd::gelu, ProductEnd::gelu_tanh, ProductEnd::gate}) {
+      set_cpu_path(path);
+      const std::vector<float> values = {-3e38F, -1e4F, -200, -90, -88, -87, 87, 90, 1e4F};
+      const auto rows = static_cast<int64_t>(values.size());
+      const auto packed = pack(values, rows, 1, NumberFormat::float32);
+      const float one = 1;
+      std::vector<float> out(kWeightPanel, 1.0F);
+      decode_product({.w = packed->w, .batch = 1, .x = &one, .x_stride = 1, .out = out.data(), .out_stride = kWeightPanel, .end = end}, 0,
+                     1);
+      for (int64_t n = 0; n < rows; ++n)
+        EXPECT_NEAR(out[n], std::max(values[n], 0.0F), 1e-6 * std::max(values[n], 1.0F)) << name_of(path) << ", " << values[n];
+    }
+}
+
 TEST(DecodeProduct, ASequenceHasItsOwnBitsInAnyBatch) {
   const test::KeepCpuPath keep;
   const int64_t rows = 300, depth = 77, batch = 21, wide = weight_panels(rows) * kWeightPanel;

@@ -23,8 +23,10 @@ AOT_INLINE Vec gelu(Vec y) {
   return max(y, zero()) - max(y, zero() - y) * half_erfc;
 }
 
+/// y / (1 + exp(-y)), by exp(-|y|), which cannot overflow.
 AOT_INLINE Vec silu(Vec y) {
-  return y / (set1(1) + exp(max(zero() - y, set1(-126))));
+  const Vec minus_y = zero() - y, e = exp(zero() - max(y, minus_y));
+  return (max(y, zero()) - max(minus_y, zero()) * e) / (set1(1) + e);
 }
 
 /// y (1 + tanh a) / 2 with a = sqrt(2 / pi) (y + 0.044715 y^3); (1 + tanh a) / 2 = sigmoid(2 a), which has the sign of y inside.
