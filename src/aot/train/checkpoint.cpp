@@ -25,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kStateFormat = 3;  // 1: without the path of the kernels; 2: `tokens` in place of `units`
+constexpr int64_t kStateFormat = 3;  // 1: without the path of the kernels; 2: `tokens` in place of `units`, no events
 constexpr const char* kPrefix = "step-";
 
 std::string checkpoints_of(const std::string& run) {
@@ -99,7 +99,7 @@ std::string state_text(const TrainState& state) {
         {"tokenizer_sha256", state.data.tokenizer_sha256}}},
       {"schedule", {{"horizon", state.horizon}}},
       {"best", best},
-      {"logs", {{"metrics.jsonl", state.logs.jsonl}, {"metrics.csv", state.logs.csv}}},
+      {"logs", {{"metrics.jsonl", state.logs.jsonl}, {"metrics.csv", state.logs.csv}, {"events", state.logs.events}}},
       {"machine", machine_json(state.machine)},
       {"settings", settings_json(state.settings)},
   };
@@ -130,7 +130,8 @@ TrainState read_state(const std::string& checkpoint) {
   if (const Json& best = json_member(json, "best", path); !best.is_null())
     state.best = BestLoss{count(best, "step"), json_number(best, "val_loss", path)};
   const Json& logs = member_object("logs");
-  state.logs = {static_cast<uint64_t>(count(logs, "metrics.jsonl")), static_cast<uint64_t>(count(logs, "metrics.csv"))};
+  state.logs = {static_cast<uint64_t>(count(logs, "metrics.jsonl")), static_cast<uint64_t>(count(logs, "metrics.csv")),
+                format >= 3 ? static_cast<uint64_t>(count(logs, "events")) : 0};
   const Json& machine = member_object("machine");
   state.machine = {json_text(machine, "cpu", path), json_text(machine, "kernels", path),
                    format >= 2 ? json_text(machine, "path", path) : "", json_integer(machine, "threads", path, 1, 1 << 20)};

@@ -6,14 +6,25 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 
 #include "aot/core/log.h"
 #include "aot/core/text.h"
 #include "aot/io/error.h"
+#include "aot/io/tensorboard.h"
 
 namespace aot {
+namespace {
+
+/// Seconds since 1970.
+double now() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
 AppendFile::AppendFile(std::string path, uint64_t length) : path_(std::move(path)), length_(length) {
   descriptor_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (descriptor_ < 0) throw FileError(path_, "", std::string("cannot be opened for writing: ") + std::strerror(errno), "", ExitCode::io);
@@ -66,8 +77,10 @@ MetricsLog::MetricsLog(const std::string& folder, const LogLengths& lengths, std
           {"step", "loss", "lr", "grad_norm", unit_, "seconds", unit_ + "_per_s", "data_wait", "peak_share", "memory_bytes", "val_loss"}),
       jsonl_(folder + "/metrics.jsonl", lengths.jsonl),
       csv_(folder + "/metrics.csv", lengths.csv),
+      events_(folder + "/events.out.tfevents.aot", lengths.events),
       on_row_(std::move(on_row)) {
   if (csv_.length() == 0) csv_.append(joined(columns_, ",") + "\n");
+  if (events_.length() == 0) events_.append(event_file_start(now()));
 }
 
 void MetricsLog::step(const StepRow& row) {
@@ -83,6 +96,10 @@ void MetricsLog::step(const StepRow& row) {
                      {"memory_bytes", row.memory_bytes}};
   write(json);
   csv_.append(csv_row(json));
+  scalar("train/loss", row.step, row.loss);
+  scalar("train/lr", row.step, row.lr);
+  scalar("train/grad_norm", row.step, row.gradient_norm);
+  scalar("train/units_per_s", row.step, row.units_per_s);
 }
 
 void MetricsLog::validation(int64_t step, double loss, int64_t count, bool best, const std::vector<std::pair<std::string, double>>& more) {
@@ -90,6 +107,8 @@ void MetricsLog::validation(int64_t step, double loss, int64_t count, bool best,
   for (const auto& [name, value] : more) json[name] = value;
   write(json);
   csv_.append(csv_row(json));
+  scalar("val/loss", step, loss);
+  for (const auto& [name, value] : more) scalar("val/" + name, step, value);
 }
 
 /// The row's values in the order of the columns, empty where it has none. Only numbers are written, so nothing needs quotes.
@@ -109,7 +128,12 @@ void MetricsLog::sample(int64_t step, const std::string& text) {
 LogLengths MetricsLog::sync() {
   jsonl_.sync();
   csv_.sync();
-  return {jsonl_.length(), csv_.length()};
+  events_.sync();
+  return {jsonl_.length(), csv_.length(), events_.length()};
+}
+
+void MetricsLog::scalar(std::string_view tag, int64_t step, double value) {
+  events_.append(scalar_event(tag, step, now(), value));
 }
 
 void MetricsLog::write(const Json& row) {

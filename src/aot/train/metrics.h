@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a run says about itself while it trains: RUN/metrics.jsonl and RUN/metrics.csv (docs/train.md lists the columns).
+// What a run says about itself while it trains: RUN/metrics.jsonl, RUN/metrics.csv, and the same for TensorBoard (docs/train.md lists the
+// columns).
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -50,6 +52,7 @@ struct StepRow {
 struct LogLengths {
   uint64_t jsonl = 0;
   uint64_t csv = 0;
+  uint64_t events = 0;
 };
 
 class MetricsLog {
@@ -70,9 +73,11 @@ class MetricsLog {
   [[nodiscard]] std::string csv_row(const Json& row) const;
   void write(const Json& row);
 
+  void scalar(std::string_view tag, int64_t step, double value);
+
   std::string unit_, counted_;
   std::vector<std::string> columns_;
-  AppendFile jsonl_, csv_;
+  AppendFile jsonl_, csv_, events_;
   std::function<void(const std::string&)> on_row_;
 };
 
