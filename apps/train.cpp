@@ -159,6 +159,7 @@ void add_train(Subcommand& command) {
                "aot train --data text --out run --preset gpt2-tiny       named settings\n"
                "aot train --data text --out run --width 128 --steps 500  and any of them changed\n"
                "aot train --data digits --out run --preset aot-mssa-v-digits  a model of pictures: --task vision\n"
+               "aot train --out run --preset icl-mssa-small --problem linear       functions in context: --task icl\n"
                "aot train --resume run                                   go on exactly where it stopped\n"
                "aot train --resume run --steps 4000                      and further, the schedule as it was\n");
   state->invocation_fields.add_flags(command.app);

@@ -10,7 +10,7 @@ namespace aot {
 void describe(Fields& fields, TrainOptions& options) {
   constexpr double kMost = 1e12;  // of a count: products of two stay below 2^63 where they are formed
   fields.heading("Run");
-  fields.add("task", options.task, "what is learnt: the next token of a text, or the class of a picture").metavar("NAME");
+  fields.add("task", options.task, "what is learnt: next tokens of a text, classes of pictures, or functions in context").metavar("NAME");
   fields.add("preset", options.preset, "named settings to start from; `aot inspect --preset list` shows them").metavar("NAME");
   fields.add("data", options.data, "folder made by `aot data prepare` or `make`, or nanoGPT's train.bin and val.bin").metavar("DIR");
   fields.add("init-from", options.init_from, "checkpoint or run whose weights to start from; its model's settings too, unless given")

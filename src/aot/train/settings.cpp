@@ -12,9 +12,9 @@ namespace aot {
 namespace {
 
 // Budgets, cadences and places: none of them changes what a step computes. The data may move; its digest decides whether it is the same.
-constexpr std::array<std::string_view, 15> kMayChange = {"steps",         "max_tokens",   "max_minutes", "stop_after",  "log_every",
-                                                         "eval_every",    "eval_windows", "save_every",  "keep",        "sample_every",
-                                                         "on_save_error", "data",         "tokenizer",   "eval_images", "workers"};
+constexpr std::array<std::string_view, 16> kMayChange = {
+    "steps", "max_tokens",   "max_minutes",   "stop_after", "log_every", "eval_every",  "eval_windows", "save_every",
+    "keep",  "sample_every", "on_save_error", "data",       "tokenizer", "eval_images", "workers",      "eval_prompts"};
 
 }  // namespace
 

@@ -7,7 +7,9 @@
 
 #include "aot/core/options.h"
 #include "aot/data/augment.h"
+#include "aot/data/regression.h"
 #include "aot/models/language.h"
+#include "aot/models/regression.h"
 #include "aot/models/vision.h"
 #include "aot/train/options.h"
 
@@ -23,10 +25,19 @@ struct VisionSettings {
   int64_t eval_images = 0;  // of the evaluations on the way; 0: all
 };
 
+/// Settings of the task `icl`.
+struct IclSettings {
+  RegressionOptions model;
+  ProblemOptions problem;
+  CurriculumOptions curriculum;
+  int64_t eval_prompts = 1280;
+};
+
 struct RunSettings {
   TrainOptions train;
   LanguageOptions language;  // used by the task `language`; the others likewise
   VisionSettings vision;
+  IclSettings icl;
 };
 
 /// Those that runs of `settings.train.task` have. Without `seed`, which is one of the command's general flags: add it by `describe_seed`
