@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // aot inspect: what a preset or a checkpoint is, and what it costs.
-#include <deque>
 #include <memory>
 
 #include <fmt/format.h>
@@ -13,6 +12,7 @@
 #include "aot/models/summary.h"
 #include "apps/command.h"
 #include "apps/inspect_diff.h"
+#include "apps/task_flags.h"
 
 namespace aot {
 namespace {
@@ -27,7 +27,7 @@ struct InspectOptions {
 void describe(Fields& fields, InspectOptions& options) {
   fields.heading("What to inspect");
   fields.add("preset", options.preset, "a named model; `aot inspect --preset list` names them").metavar("NAME");
-  fields.add("batch", options.batch, "sequences or pictures in the memory estimate").min(1).max(1 << 16);
+  fields.add("batch", options.batch, "sequences, pictures or prompts in the memory estimate").min(1).max(1 << 16);
   fields.add("diff", options.diff, "compare the tensors of two checkpoints or files; exit 1 when they differ");
   fields.add("tokens", options.tokens, "tokens a sequence in the memory estimate; 0: the context").min(0).max(1 << 20);
 }
@@ -122,6 +122,15 @@ std::string as_text(const ModelSummary& summary, const VisionModel& model, int64
          training_text(summary, fmt::format("batch {}", batch)) + tensors_text(model.parameters());
 }
 
+std::string as_text(const ModelSummary& summary, const RegressionModel& model, int64_t batch) {
+  const RegressionOptions& o = model.options();
+  return fmt::format("layer          {}\n", layer_text(o)) +
+         fmt::format("shape          {} layers, width {}, {} heads of {}, {} points of {} numbers\n", o.layers, o.width, o.heads,
+                     o.head_dim, o.max_points, o.dims) +
+         counts_text(summary) + fmt::format("training step  {} FLOP a token\n", count_text(summary.flop_per_token)) +
+         training_text(summary, fmt::format("batch {}", batch)) + tensors_text(model.parameters());
+}
+
 std::string preset_list() {
   std::string out;
   for (const Preset& preset : presets()) out += fmt::format("{:<24} {:<9} {}\n", preset.name, preset_task(preset.name), preset.summary);
@@ -132,19 +141,10 @@ struct State {
   InspectOptions inspect;
   LanguageOptions language;
   VisionOptions vision;
-  Fields inspect_fields, language_fields, vision_fields;
-  Fields vision_only;  // those of `vision_fields` that language models do not have: the others' flags are language_fields'
+  RegressionOptions icl;
+  Fields inspect_fields, language_fields, vision_fields, icl_fields;
+  TaskFlags flags;
 };
-
-/// Hands the flags of `from` on to the fields of the model that is inspected.
-void take_flags(const CLI::App& app, const Fields& from, Fields& to, const std::string& task) {
-  for (const std::string& name : from.names()) {
-    if (const CLI::Option* option = app.get_option_no_throw("--" + name); option == nullptr || option->count() == 0) continue;
-    Field* field = to.find(name);
-    if (field == nullptr) throw UsageError("--" + name + " is no setting of " + task + " models");
-    field->set_text(from.early_text(name), Origin::flag, "--" + name);
-  }
-}
 
 std::string task_of(const InspectOptions& inspect) {
   if (!inspect.preset.empty() && !inspect.path.empty()) throw UsageError("inspect takes a path or --preset, not both");
@@ -154,37 +154,49 @@ std::string task_of(const InspectOptions& inspect) {
   return preset_task(inspect.preset);
 }
 
-LanguageOptions language_options(State& s, const CLI::App& app) {
-  if (!s.inspect.path.empty()) return read_model_options(find_checkpoint(s.inspect.path));
-  take_flags(app, s.vision_only, s.language_fields, "language");
-  apply_preset(s.language_fields, s.inspect.preset);
-  resolve(s.language_fields);
-  return s.language;
+/// Settles the settings of a preset with what flags change in them.
+void settle(State& s, Fields& fields, const std::string& task) {
+  apply_preset(fields, s.inspect.preset, task);
+  resolve(fields);
+  s.flags.set(fields, task);
 }
 
-VisionOptions vision_options(State& s, const CLI::App& app) {
-  if (!s.inspect.path.empty()) return read_vision_options(find_checkpoint(s.inspect.path));
-  take_flags(app, s.language_fields, s.vision_fields, "vision");
-  take_flags(app, s.vision_only, s.vision_fields, "vision");
-  apply_preset(s.vision_fields, s.inspect.preset, "vision");
-  resolve(s.vision_fields);
-  return s.vision;
+void show(const ModelSummary& summary, const Parameters& parameters, const std::string& text, bool json) {
+  print(json ? dump_json(as_json(summary, parameters)) + "\n" : text);
 }
 
-void run_language(State& s, const CLI::App& app, bool json) {
-  LanguageOptions options = language_options(s, app);
-  if (options.vocab_size == 0) options.vocab_size = 256;  // presets for small texts take the tokenizer's; bytes stand in for it
-  const LanguageModel model = LanguageModel::without_storage(options);
-  const int64_t tokens = s.inspect.tokens > 0 ? s.inspect.tokens : options.context;
+void run_language(State& s, bool json) {
+  if (s.inspect.path.empty())
+    settle(s, s.language_fields, "language");
+  else
+    s.language = read_model_options(find_checkpoint(s.inspect.path));
+  if (s.language.vocab_size == 0) s.language.vocab_size = 256;  // presets for small texts take the tokenizer's; bytes stand in for it
+  const LanguageModel model = LanguageModel::without_storage(s.language);
+  const int64_t tokens = s.inspect.tokens > 0 ? s.inspect.tokens : s.language.context;
   const ModelSummary summary = summarize(model, s.inspect.batch, tokens);
-  print(json ? dump_json(as_json(summary, model.parameters())) + "\n" : as_text(summary, model, s.inspect.batch, tokens));
+  show(summary, model.parameters(), as_text(summary, model, s.inspect.batch, tokens), json);
 }
 
-void run_vision(State& s, const CLI::App& app, bool json) {
+void run_vision(State& s, bool json) {
   if (s.inspect.tokens > 0) throw UsageError("--tokens is for language models: pictures have as many as their patches");
-  const VisionModel model = VisionModel::without_storage(vision_options(s, app));
+  if (s.inspect.path.empty())
+    settle(s, s.vision_fields, "vision");
+  else
+    s.vision = read_vision_options(find_checkpoint(s.inspect.path));
+  const VisionModel model = VisionModel::without_storage(s.vision);
   const ModelSummary summary = summarize(model, s.inspect.batch);
-  print(json ? dump_json(as_json(summary, model.parameters())) + "\n" : as_text(summary, model, s.inspect.batch));
+  show(summary, model.parameters(), as_text(summary, model, s.inspect.batch), json);
+}
+
+void run_icl(State& s, bool json) {
+  if (s.inspect.tokens > 0) throw UsageError("--tokens is for language models: prompts have two for each of --max-points");
+  if (s.inspect.path.empty())
+    settle(s, s.icl_fields, "icl");
+  else
+    s.icl = read_regression_options(find_checkpoint(s.inspect.path));
+  const RegressionModel model = RegressionModel::without_storage(s.icl);
+  const ModelSummary summary = summarize(model, s.inspect.batch, model.options().max_points);
+  show(summary, model.parameters(), as_text(summary, model, s.inspect.batch), json);
 }
 
 }  // namespace
@@ -194,8 +206,7 @@ void add_inspect(Subcommand& command) {
   describe(state->inspect_fields, state->inspect);
   describe(state->language_fields, state->language);
   describe(state->vision_fields, state->vision);
-  describe(state->vision_only, state->vision);
-  std::erase_if(state->vision_only.all(), [&](const Field& field) { return state->language_fields.find(field.name) != nullptr; });
+  describe(state->icl_fields, state->icl);
   set_examples(command.app,
                "  aot inspect --preset aot-mssa-base            counts, FLOP and memory of a named model\n"
                "  aot inspect run --batch 8 --tokens 1024       of a trained one, memory at that size\n"
@@ -205,16 +216,17 @@ void add_inspect(Subcommand& command) {
   command.app.add_option("path", state->inspect.path, "checkpoint or run folder");
   command.app.add_option("other", state->inspect.other, "with --diff: what to compare it with");
   state->inspect_fields.add_flags(command.app);
-  state->language_fields.add_flags(command.app);
-  state->vision_only.add_flags(command.app);
+  state->flags.add(command.app, {{"language", &state->language_fields}, {"vision", &state->vision_fields}, {"icl", &state->icl_fields}});
 
-  command.app.callback([state, &app = command.app, &general = command.general] {
+  command.app.callback([state, &general = command.general] {
     resolve(state->inspect_fields);
     if (state->inspect.diff) return inspect_diff(state->inspect.path, state->inspect.other, general.json);
     if (!state->inspect.other.empty()) throw UsageError("inspect takes one path, or two with --diff");
     if (state->inspect.preset == "list") return print(preset_list());
-    if (task_of(state->inspect) == "vision") return run_vision(*state, app, general.json);
-    run_language(*state, app, general.json);
+    const std::string task = task_of(state->inspect);
+    if (task == "vision") return run_vision(*state, general.json);
+    if (task == "icl") return run_icl(*state, general.json);
+    run_language(*state, general.json);
   });
 }
 

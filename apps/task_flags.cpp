@@ -21,7 +21,7 @@ void TaskFlags::add(CLI::App& app, const std::vector<std::pair<std::string, Fiel
           if (std::find(shown.allowed.begin(), shown.allowed.end(), choice) == shown.allowed.end()) shown.allowed.push_back(choice);
       }
       std::string help = field.help;
-      if (owners == 1 && tasks.size() > 1) help += " (--task " + task + ")";
+      if (owners == 1 && tasks.size() > 1) help += " (" + task + ")";
       const auto keep = [this, name](const std::string& text) { given_.emplace_back(name, text); };
       if (field.type == Field::Type::flag) {
         // CLI11 gives a positive count for --x, a negative one for --no-x.
@@ -50,7 +50,7 @@ std::string TaskFlags::text(std::string_view name) const {
 void TaskFlags::set(Fields& fields, const std::string& task) const {
   for (const auto& [name, text] : given_) {
     Field* field = fields.find(name);
-    if (field == nullptr) throw UsageError("--" + name + " is not for --task " + task, "see aot train --help");
+    if (field == nullptr) throw UsageError("--" + name + " is not for models of the task " + task);
     field->set_text(text, Origin::flag, "--" + name);
   }
 }

@@ -16,6 +16,10 @@ class Inspect(CommandTest):
             self.assertEqual(row["parameters_without_positions"], count)
             self.assertEqual(row["parameters"], sum(row["groups"].values()))
 
+    def test_models_of_functions_have_the_counts_of_their_blocks(self):
+        self.assertEqual(self.inspect("--preset", "icl-gpt2")["parameters"], 9534977)
+        self.assertIn("not for models of the task icl", self.error_of("inspect", "--preset", "icl-gpt2", "--patch", "5", code=2))
+
     def test_a_flag_goes_over_the_preset(self):
         row = self.inspect("--preset", "gpt2-tiny", "--layers", "2")
         self.assertEqual(sum(name.endswith("w_qkv") for name in row["shapes"]), 2)

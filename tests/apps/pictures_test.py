@@ -152,8 +152,8 @@ class Pictures(CommandTest):
         self.assertIn("ISTA", text)
         self.assertIn("vit-s ", self.run_aot("inspect", "--preset", "list")[0])
         for words, message in [
-            (["--preset", "vit-digits", "--context", "5"], "--context is no setting of vision models"),
-            (["--preset", "gpt2-tiny", "--patch", "5"], "--patch is no setting of language models"),
+            (["--preset", "vit-digits", "--context", "5"], "--context is not for models of the task vision"),
+            (["--preset", "gpt2-tiny", "--patch", "5"], "--patch is not for models of the task language"),
             (["--preset", "vit-digits", "--tokens", "5"], "--tokens is for language models"),
             (["--preset", "vit-digits", "--patch", "5"], "patches of 5 do not divide pictures of 28"),
         ]:
