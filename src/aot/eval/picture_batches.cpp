@@ -33,7 +33,7 @@ bool for_each_batch(const VisionModel& model, const ImageSplit& split, const Pic
   check_pictures(model, split, reading);
   const c10::NoGradGuard no_grad;
   const VisionOptions& o = model.options();
-  const at::Tensor& like = model.parameters().front().value;
+  const at::Tensor like = model.parameters().front().value;
   const int64_t count = picture_count(split, reading);
   const bool as_they_are = split.height() == o.image_size && split.width() == o.image_size && reading.resize <= o.image_size;
   ImageLoader loader(split, {.order = ImageOrder::sequential,
