@@ -117,6 +117,7 @@ void add_bench(Subcommand& command) {
   add_bench_linear(command.app, command.general);
   add_bench_head(command.app, command.general);
   add_bench_mixers(command.app, command.general);
+  add_bench_vision(command.app, command.general);
   add_bench_images(command.app, command.general);
 }
 

@@ -36,6 +36,7 @@ void add_bench_attention(CLI::App& bench, GeneralOptions& general);
 void add_bench_linear(CLI::App& bench, GeneralOptions& general);
 void add_bench_head(CLI::App& bench, GeneralOptions& general);
 void add_bench_mixers(CLI::App& bench, GeneralOptions& general);
+void add_bench_vision(CLI::App& bench, GeneralOptions& general);
 void add_bench_images(CLI::App& bench, GeneralOptions& general);
 
 }  // namespace aot

@@ -74,10 +74,7 @@ TaskSettings& chosen_task(State& state, const Start& start) {
   if (name.empty() && !start.preset.empty()) name = preset_task(start.preset);
   if (name.empty() && !start.init_from.empty()) name = read_model_task(start.init_from);
   if (name.empty()) name = tasks().front().name;
-  task_named(name);
-  size_t place = 0;
-  while (tasks()[place].name != name) ++place;
-  return state.tasks[place];
+  return state.tasks[static_cast<size_t>(&task_named(name) - tasks().data())];
 }
 
 /// Finds the run to go on with, if one is asked for, and settles every setting.
@@ -129,7 +126,9 @@ RunRequest settle(State& state, const GeneralOptions& general) {
 std::string text_of(const RunSummary& summary) {
   std::string out =
       fmt::format("{} at step {} in {}", summary.finished ? "finished" : "stopped", summary.step, duration_text(summary.seconds));
-  if (summary.loss) out += fmt::format(": {} {}/s, loss {:.4f}", count_text(summary.units_per_s), summary.unit, *summary.loss);
+  if (summary.loss)
+    out += fmt::format(": {} {}/s, {:.1f} % of the time waiting for data, loss {:.4f}", count_text(summary.units_per_s), summary.unit,
+                       100 * summary.data_wait, *summary.loss);
   out += "\n";
   if (summary.best) out += fmt::format("best validation loss on the way {:.4f} at step {}\n", summary.best->loss, summary.best->step);
   if (summary.val) {

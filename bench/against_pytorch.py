@@ -60,6 +60,13 @@ def own(name, what, ours, other, over):
     return {"name": name, "what": what, "ours": ours, "other": {**ours, **other}, "over": over, "peers": (), "quick": False}
 
 
+def vision(name, preset, batch, **shape):
+    """One training step of a vision preset; `shape` tells the peer what the preset says."""
+    switches = [flag for flag, on in {"--bias": shape.pop("bias", False)}.items() if on]
+    return {"name": name, "what": "vision-step", "ours": {"preset": preset, "batch": batch}, "theirs": {**shape, "batch": batch}, "bidirectional": False,
+            "peers": PEERS, "quick": False, "switches": switches}
+
+
 # What `aot bench decode --compare` times in turns with itself, in one process.
 COMPARED = {"two_caches_ratio": "two caches", "libtorch_one_cache_float32_ratio": "LibTorch's operators, one cache"}
 
@@ -80,6 +87,9 @@ ROWS = [
     model("step (b)", "step", B, 2, peers=("sdpa",)),
     model("step (c), no mask", "step", C, 16, causal=False, quick=True),
     model("step (a), bfloat16", "step", A, 8, dtype="bfloat16", peers=("sdpa",)),
+    vision("step, aot-mssa-v-digits", "aot-mssa-v-digits", 128, mixer="mssa", width=128, layers=6, heads=4),
+    vision("step, vit-digits", "vit-digits", 128, mixer="mhsa", block="vit", bias=True, width=64, layers=4, heads=4),
+    vision("step, vit-s", "vit-s", 8, mixer="mhsa", block="vit", bias=True, width=384, layers=12, heads=6, patch=16, channels=3, classes=1000, image_size=224),
     model("decode (a)", "decode", A, 1, peers=("eager", "sdpa"), quick=True),
     model("decode (b), T = 1024", "decode", B, 1, peers=("sdpa",)),
     model("decode (b), T = 16384", "decode", {**B, "tokens": 16384}, 1, peers=("sdpa",), compare=True),
@@ -121,7 +131,7 @@ def commands_of(row, o):
     ours = own_command({**row["ours"], **folder}) + (["--compare"] if row.get("compare") else [])
     if "other" in row:
         return ours, {"own": own_command(row["other"])}
-    theirs = [o.python, o.peer, row["what"], *flags(row["theirs"]), *seconds, *(["--bidirectional"] if row["bidirectional"] else [])]
+    theirs = [o.python, o.peer, row["what"], *flags(row["theirs"]), *seconds, *(["--bidirectional"] if row["bidirectional"] else []), *row.get("switches", [])]
     peers = [peer for peer in row["peers"] if not (o.quick and peer == "compile")]
     return ours, {peer: [*theirs, "--peers", peer] for peer in peers}
 

@@ -58,7 +58,11 @@ class Lab:
         """{name: [(run, summary) by seed]} for every name in flags_of."""
         seeds = range(1, self.o.seeds + 1)
         jobs = {(name, seed): self.pool.submit(self.train, name, seed, flags) for name, flags in flags_of.items() for seed in seeds}
-        return {name: [jobs[name, seed].result() for seed in seeds] for name in flags_of}
+        try:
+            return {name: [jobs[name, seed].result() for seed in seeds] for name in flags_of}
+        except BaseException:  # otherwise everything queued would still be run
+            self.pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
     def chosen(self, names):
         wanted = self.o.only.split(",") if self.o.only else list(names)
@@ -80,8 +84,7 @@ def digits(lab):
     print("| model | parameters | top-1, last weights: mean (least to most) | seconds of training | waiting for data |\n| --- | --- | --- | --- | --- |")
     for name, runs in lab.all(flags).items():
         top1 = [100 * summary["val_top1"] for _, summary in runs]
-        rows = [json.loads(line) for run, _ in runs for line in (run / "metrics.jsonl").read_text().splitlines()]
-        waits = statistics.mean(row["data_wait"] for row in rows if "data_wait" in row)
+        waits = statistics.mean(summary["data_wait"] for _, summary in runs)
         seconds = statistics.mean(summary["seconds"] for _, summary in runs)
         print(f"| {name} | {runs[0][1]['parameters']:,} | {spread(top1, '{:.1f}')} | {seconds:.0f} | {waits:.1%} |")
 
@@ -92,13 +95,12 @@ def shapes(lab):
         lab.aot("data", "make", "shapes", "--count", 10000, "--val-count", 400, "--seed", 1, "--out", data)
     common = ["--data", data, "--patch", "8", "--image-size", "64", "--channels", "3", "--classes", "8", "--steps", "1500", "--batch", "64", "--flip", "0.5", "--eval-every", "0"]
     flags = {name: ["--preset", f"{name}-digits", *common, *SHAPES[name]] for name in lab.chosen(SHAPES)}
-    keys = None
+    controls = ("permuted_heads", "random_projections", "whole_picture")
+    print("| model | top-1 | IoU of the best head | pixels right | IoU, " + " | IoU, ".join(c.replace("_", " ") for c in controls) + " |\n|" + " --- |" * 7)
     for name, runs in lab.all(flags).items():
         rows = [json.loads(lab.aot("eval", "segmentation", "--model", run, "--data", data, "--json")) for run, _ in runs]
-        if keys is None:
-            keys = [key for key, value in rows[0].items() if isinstance(value, float)]
-            print("| model | top-1 | " + " | ".join(keys) + " |\n|" + " --- |" * (len(keys) + 2))
-        cells = [spread([row[key] for row in rows]) for key in keys]
+        cells = [spread([row["iou"] for row in rows]), spread([row["pixel_accuracy"] for row in rows])]
+        cells += [spread([row[control]["iou"] for row in rows]) for control in controls]
         print(f"| {name} | {spread([100 * summary['val_top1'] for _, summary in runs], '{:.1f}')} | {' | '.join(cells)} |")
         lab.aot("explain", "heatmaps", "--model", runs[0][0], "--data", data, "--out", lab.o.out / f"maps-{name}")
 
@@ -107,11 +109,14 @@ def icl(lab):
     for problem in ("linear", "sparse-linear"):
         flags = {f"{name}-{problem}": ["--preset", name, "--problem", problem, "--eval-every", "0"] for name in lab.chosen(ICL)}
         runs = lab.all(flags)
-        models = [part for found in runs.values() for part in ("--model", found[0][0])]
-        lab.aot("icl", "eval", *models, "--out", lab.o.out / problem)
+        for seed in range(lab.o.seeds):
+            models = [part for found in runs.values() for part in ("--model", found[seed][0])]
+            lab.aot("icl", "eval", *models, "--out", lab.o.out / f"{problem}-{seed + 1}")
         for name, found in runs.items():
-            print(f"{name}: {statistics.mean(summary['seconds'] for _, summary in found):.0f} s, loss {spread([s['val_loss'] for _, s in found])}")
-        print((lab.o.out / problem / "errors.md").read_text())
+            seconds, waits = ([summary[key] for _, summary in found] for key in ("seconds", "data_wait"))
+            losses = [summary["val_loss"] for _, summary in found]
+            print(f"{name}: {statistics.mean(seconds):.0f} s, {statistics.mean(waits):.1%} of it drawing prompts, squared error {spread(losses)}")
+        print((lab.o.out / f"{problem}-1" / "errors.md").read_text())
 
 
 def presets(lab):
@@ -138,6 +143,8 @@ def main():
     cli.add_argument("--only", default="")
     cli.add_argument("--aot", default=str(ROOT / "build/release/aot"))
     o = cli.parse_args()
+    if needed := [name for name in {"digits": ("images", "labels"), "presets": ("text",)}.get(o.what, ()) if getattr(o, name) is None]:
+        cli.error(f"{o.what} needs --{needed[0]}")
     {"digits": digits, "shapes": shapes, "icl": icl, "presets": presets}[o.what](Lab(o))
 
 

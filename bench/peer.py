@@ -82,6 +82,47 @@ class Model(nn.Module):
         return F.linear(self.norm(z), self.embedding.weight)
 
 
+class VisionLayer(nn.Module):
+    """z + W_o heads(norm z), one projection for all three or free ones, and for ViT an MLP after it; norms with biases."""
+
+    def __init__(self, o, how):
+        super().__init__()
+        self.heads, self.how, self.shared = o.heads, how, o.mixer == "mssa"
+        self.norm = nn.LayerNorm(o.width)
+        self.project = nn.Linear(o.width, o.width if self.shared else 3 * o.width, bias=o.bias)
+        self.out = nn.Linear(o.width, o.width, bias=o.bias)
+        self.mlp = None
+        if o.block == "vit":
+            self.mlp = nn.Sequential(nn.LayerNorm(o.width), nn.Linear(o.width, 4 * o.width, bias=o.bias), nn.GELU(), nn.Linear(4 * o.width, o.width, bias=o.bias))
+
+    def forward(self, z):
+        parts = self.project(self.norm(z)).chunk(1 if self.shared else 3, dim=-1)
+        q, *rest = [part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts]  # (B, K, T, P)
+        k, v = rest or (q, q)
+        z = z + self.out(attention(q, k, v, self.how, causal=False).transpose(1, 2).flatten(2))
+        return z if self.mlp is None else z + self.mlp(z)
+
+
+class VisionModel(nn.Module):
+    """Patches, a class token, learnt positions, the layers, the class token's norm and head."""
+
+    def __init__(self, o, how):
+        super().__init__()
+        self.patch = nn.Conv2d(o.channels, o.width, o.patch, stride=o.patch)
+        self.token = nn.Parameter(0.02 * torch.randn(1, 1, o.width))
+        self.position = nn.Parameter(0.02 * torch.randn((o.image_size // o.patch) ** 2 + 1, o.width))
+        self.layers = nn.ModuleList([VisionLayer(o, how) for _ in range(o.layers)])
+        self.norm = nn.LayerNorm(o.width)
+        self.head = nn.Linear(o.width, o.classes)
+
+    def forward(self, images):
+        z = self.patch(images).flatten(2).transpose(1, 2)
+        z = torch.cat([self.token.expand(len(z), -1, -1), z], 1) + self.position
+        for layer in self.layers:
+            z = layer(z)
+        return self.head(self.norm(z[:, 0]))
+
+
 def measure(once, seconds, warm, least, before=lambda: None):
     """`before` goes before each and is not measured."""
     for _ in range(warm):
@@ -178,6 +219,25 @@ def adamw(o, how):
     yield {"what": "clip, AdamW, zero", **measure(once, o.seconds, warm=2, least=3, before=before)}
 
 
+def vision(o, how):
+    torch.manual_seed(0)
+    model = VisionModel(o, how)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, fused=True)
+    run = torch.compile(model) if how == "compile" else model
+    images, labels = torch.randn(o.batch, o.channels, o.image_size, o.image_size), torch.randint(o.classes, (o.batch,))
+
+    def once():
+        optimizer.zero_grad(set_to_none=True)
+        loss = F.cross_entropy(run(images), labels)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return loss.item()
+
+    times = measure(once, o.seconds, warm=2, least=3)
+    yield {"what": "vision training step", **times, "images_per_s": 1e3 * o.batch / times["ms"]}
+
+
 @torch.inference_mode()
 def decode(o, how):
     torch.manual_seed(0)
@@ -194,7 +254,7 @@ def decode(o, how):
     yield {"what": "decode", "context": o.tokens, "dtype": o.dtype, **times, "tokens_per_s": 1e3 / times["ms"]}
 
 
-WHAT = {"attention": core, "step": step, "decode": decode, "head": head, "adamw": adamw}
+WHAT = {"attention": core, "step": step, "vision-step": vision, "decode": decode, "head": head, "adamw": adamw}
 
 
 def main():
@@ -202,13 +262,18 @@ def main():
     cli.add_argument("what", choices=list(WHAT))
     for name, value in {"width": 384, "layers": 6, "heads": 6, "tokens": 256, "vocab": 1000, "batch": 8}.items():
         cli.add_argument(f"--{name}", type=int, default=value)
+    for name, value in {"image-size": 28, "patch": 4, "channels": 1, "classes": 10}.items():
+        cli.add_argument(f"--{name}", type=int, default=value, help="vision-step")
+    cli.add_argument("--mixer", choices=["mssa", "mhsa"], default="mssa", help="vision-step")
+    cli.add_argument("--block", choices=["attention-only", "vit"], default="attention-only", help="vision-step")
+    cli.add_argument("--bias", action="store_true", help="vision-step: biases in the layers' linear maps")
     cli.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     cli.add_argument("--seconds", type=float, default=3.0)
-    cli.add_argument("--peers", default="eager,sdpa,compile", help="comma-separated; only step and head have compile")
+    cli.add_argument("--peers", default="eager,sdpa,compile", help="comma-separated; only steps and head have compile")
     cli.add_argument("--bidirectional", action="store_true", help="no causal mask")
     o = cli.parse_args()
     for how in o.peers.split(","):
-        if how not in ("eager", "sdpa", "compile") or (how == "compile" and o.what not in ("step", "head")):
+        if how not in ("eager", "sdpa", "compile") or (how == "compile" and o.what not in ("step", "vision-step", "head")):
             continue
         facts = {"threads": torch.get_num_threads(), "torch": torch.__version__, "base_rss_mb": BASE_MB}
         for row in WHAT[o.what](o, how):

@@ -31,9 +31,9 @@ TEST(Metrics, RowsHoldExactValuesInBothFiles) {
             "{\"step\":10,\"val_loss\":2.5,\"windows\":200,\"best\":true}\n"
             "{\"step\":10,\"sample\":\"a\\n\\\"b\\\"\"}\n");
   EXPECT_EQ(folder.read("metrics.csv"),
-            "step,loss,lr,grad_norm,tokens,seconds,tokens_per_s,data_wait,peak_share,memory_bytes,val_loss\n"
-            "10,0.30000000000000004,0.001,0.5,7680,1.0,768.0,0.0,0.0,0,\n"
-            "10,,,,,,,,,,2.5\n");
+            "step,loss,lr,grad_norm,tokens,seconds,tokens_per_s,peak_share,memory_bytes,val_loss,data_wait\n"
+            "10,0.30000000000000004,0.001,0.5,7680,1.0,768.0,0.0,0,,0.0\n"
+            "10,,,,,,,,,2.5,\n");
 }
 
 TEST(Metrics, AreCutBackToWhereACheckpointLeftThem) {

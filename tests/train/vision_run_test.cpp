@@ -134,6 +134,7 @@ TEST_F(VisionRuns, RefuseWhatDoesNotFitTheImages) {
   };
   refused(2, "the images have 1 channels, model 3", [](RunRequest& r) { r.settings.vision.model.channels = 3; });
   refused(2, "the images have 10 classes, model 9", [](RunRequest& r) { r.settings.vision.model.classes = 9; });
+  refused(2, "--resize 20 is below", [](RunRequest& r) { r.settings.vision.resize = 20; });
   refused(2, "do not divide", [](RunRequest& r) { r.settings.vision.model.patch = 5; });
   refused(2, "train needs --data", [](RunRequest& r) { r.settings.train.data.clear(); });
   refused(3, "", [this](RunRequest& r) { r.settings.train.data = folder_.path("none"); });

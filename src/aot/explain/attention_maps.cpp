@@ -52,7 +52,9 @@ std::vector<at::Tensor> attention_maps(const VisionModel& model, const at::Tenso
 at::Tensor shown_maps(const at::Tensor& maps, int64_t size) {
   const at::Tensor wide = resized_grid(maps, size, size);
   const at::Tensor low = at::amin(wide, {-2, -1}, true), range = at::amax(wide, {-2, -1}, true) - low;
-  return at::where(range > 0, (wide - low) / range, at::zeros_like(wide));
+  // Interpolation gives back an even map with rounding on it, which must not be stretched to a picture.
+  const at::Tensor uneven = range > 1e-5 * at::amax(wide.abs(), {-2, -1}, true);
+  return at::where(uneven, (wide - low) / range, at::zeros_like(wide));
 }
 
 }  // namespace aot

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Functions learnt in context, from prompts that are drawn on the way.
+#include <algorithm>
+
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
@@ -35,7 +37,9 @@ class IclTask final : public Task {
     return summarize(RegressionModel::without_storage(settings_.model), train_.batch, settings_.curriculum.points);
   }
   [[nodiscard]] double flop_per_unit() const override {
-    return summary().flop_per_token * static_cast<double>(2 * settings_.curriculum.points);
+    const int64_t points = size_at(settings_.curriculum, settings_.model.dims, std::max<int64_t>(step_ - 1, 0)).points;
+    return summarize(RegressionModel::without_storage(settings_.model), train_.batch, points).flop_per_token *
+           static_cast<double>(2 * points);
   }
 
   [[nodiscard]] std::string about_data() const override {

@@ -34,7 +34,6 @@ class Loop {
         end_(planned_steps(parts_.settings)),
         stop_(train_.stop_after > 0 ? std::min(train_.stop_after, end_) : end_),
         peak_gflops_(measured_peak_gflops(parse_dtype(train_.dtype))),
-        flop_per_unit_(parts_.task.flop_per_unit()),
         seconds_before_(state_.seconds),
         saved_step_(state_.step),
         logged_step_(state_.step) {}
@@ -65,13 +64,13 @@ class Loop {
   std::string unit_;
   int64_t end_, stop_;  // steps at which the budget, and this process, end
   double peak_gflops_;
-  double flop_per_unit_;
 
   Clock::time_point start_ = Clock::now();
   double seconds_before_;      // trained by earlier processes
   double step_seconds_ = 0;    // spent in steps by this process
   double logged_seconds_ = 0;  // of those, up to the last row
-  double waited_ = 0;          // since then, for batches
+  double waited_ = 0;          // for batches, and how much of it up to the last row
+  double logged_wait_ = 0;
   int64_t saved_step_, logged_step_, steps_here_ = 0;
   bool improved_ = false;  // the newest evaluation was the best, and is not saved yet
   std::optional<BestLoss> saved_best_ = state_.best;
@@ -96,7 +95,8 @@ LoopResult Loop::run() {
   progress.finish();
   if (saved_step_ != state_.step) save(true);
   state_.seconds = seconds();
-  LoopResult result{.finished = state_.step >= end_, .loss = {}, .units_per_s = rate()};
+  LoopResult result{
+      .finished = state_.step >= end_, .loss = {}, .units_per_s = rate(), .data_wait = waited_ / std::max(step_seconds_, 1e-9)};
   if (steps_here_ > 0) result.loss = last_.loss;
   return result;
 }
@@ -131,7 +131,7 @@ void Loop::look() {
 void Loop::log_row() {
   const double spent = std::max(step_seconds_ - logged_seconds_, 1e-9);
   const double units_per_s = static_cast<double>((state_.step - logged_step_) * units_per_step(parts_.settings)) / spent;
-  const double gflops = units_per_s * flop_per_unit_ / 1e9;
+  const double gflops = units_per_s * parts_.task.flop_per_unit() / 1e9;
   if (gflops > peak_gflops_)  // the first measurement was disturbed
     peak_gflops_ = std::max(gflops, measured_peak_gflops(parse_dtype(train_.dtype)));
   parts_.log.step({.step = state_.step,
@@ -141,12 +141,12 @@ void Loop::log_row() {
                    .units = state_.units,
                    .seconds = seconds(),
                    .units_per_s = units_per_s,
-                   .data_wait = waited_ / spent,
+                   .data_wait = (waited_ - logged_wait_) / spent,
                    .peak_share = gflops / peak_gflops_,
                    .memory_bytes = peak_resident_bytes()});
   logged_step_ = state_.step;
   logged_seconds_ = step_seconds_;
-  waited_ = 0;
+  logged_wait_ = waited_;
 }
 
 /// False when a signal came in between.

@@ -30,6 +30,7 @@ struct LoopResult {
   bool finished = false;       // the budget is used up
   std::optional<double> loss;  // of the last step, if there was one
   double units_per_s = 0;
+  double data_wait = 0;  // share of the steps' time that they waited for their batch
 };
 
 /// Trains from `state.step` to the end of the budget, `--stop-after`, or a signal, and saves there. Throws Error `non-finite: ...` naming

@@ -74,7 +74,7 @@ MetricsLog::MetricsLog(const std::string& folder, const LogLengths& lengths, std
     : unit_(std::move(unit)),
       counted_(std::move(counted)),
       columns_(
-          {"step", "loss", "lr", "grad_norm", unit_, "seconds", unit_ + "_per_s", "data_wait", "peak_share", "memory_bytes", "val_loss"}),
+          {"step", "loss", "lr", "grad_norm", unit_, "seconds", unit_ + "_per_s", "peak_share", "memory_bytes", "val_loss", "data_wait"}),
       jsonl_(folder + "/metrics.jsonl", lengths.jsonl),
       csv_(folder + "/metrics.csv", lengths.csv),
       events_(folder + "/events.out.tfevents.aot", lengths.events),

@@ -38,6 +38,7 @@ struct RunSummary {
   double seconds = 0;
   std::optional<double> loss;     // of the last step of this process
   double units_per_s = 0;         // of this process
+  double data_wait = 0;           // share of its steps' time spent waiting for data
   std::optional<BestLoss> best;   // over the fixed windows
   std::optional<Evaluation> val;  // on all validation data, when finished
   std::string unit, counted;      // the task's words

@@ -38,7 +38,7 @@ class Task {
   [[nodiscard]] virtual bool has_validation() const = 0;
   /// Of the model that make_model will make.
   [[nodiscard]] virtual ModelSummary summary() const = 0;
-  /// Model FLOP of training on one unit (TaskEntry::unit).
+  /// Model FLOP of training on one unit (TaskEntry::unit) of the batch at hand.
   [[nodiscard]] virtual double flop_per_unit() const = 0;
   /// A line each about data and model, for people.
   [[nodiscard]] virtual std::string about_data() const = 0;

@@ -39,6 +39,9 @@ class VisionTask final : public Task {
   explicit VisionTask(RunSettings& settings) : train_(settings.train), data_(open_data(settings.train)), settings_(settings.vision) {
     settings_.model = settings.vision.model = model_options(settings_.model, data_);
     const VisionOptions& model = settings_.model;
+    if (settings_.resize > 0 && settings_.resize < model.image_size)
+      throw UsageError(str("--resize ", settings_.resize, " is below the model's pictures of ", model.image_size, " pixels"),
+                       "raise --resize, or 0");
     const bool as_is = data_.height == model.image_size && data_.width == model.image_size;
     view_ = {.image_size = as_is ? 0 : model.image_size, .resize = settings_.resize};
   }
