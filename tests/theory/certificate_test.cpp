@@ -172,6 +172,25 @@ TEST(Predictor, HasNoEndWithoutNoiseOrStrangers) {
   EXPECT_EQ(predict_layers({.layer = {.tau = 0.9999}}).kind, Prediction::Kind::outside);
 }
 
+TEST(Predictor, HasNothingToSayOfOtherLayers) {
+  const LayerOptions others[] = {{.phi = Weighting::softmax}, {.scale = 0.5},        {.norm = NormKind::rms},
+                                 {.norm = NormKind::layer},   {.renormalize = true}, {.form = LayerForm::convex}};
+  for (const LayerOptions& layer : others) {
+    const Prediction prediction = predict_layers({.layer = layer});
+    EXPECT_EQ(prediction.kind, Prediction::Kind::outside);
+    EXPECT_FALSE(prediction.layers);
+    EXPECT_TRUE(std::isinf(prediction.critical_size));
+    EXPECT_EQ(predict_layers({.tokens = {.delta = 0}, .layer = layer}).kind, Prediction::Kind::outside);
+    DenoiseOptions options = inside();
+    options.layer = layer;
+    const Json json = certificate_json(certify(options, 1), options);
+    EXPECT_TRUE(json["predicted_layers"].is_null());
+    EXPECT_EQ(json["prediction"], "outside the formula");
+    EXPECT_TRUE(json["layers"][0]["s"].is_null());
+  }
+  EXPECT_EQ(predict_layers({}).kind, Prediction::Kind::ends);
+}
+
 TEST(Predictor, HoldsForStepsThatAreNone) {
   EXPECT_EQ(predict_layers({.layer = {.eta = 1e-300}}).kind, Prediction::Kind::endless);
   EXPECT_THROW((void)certify({.layer = {.eta = 1, .form = LayerForm::convex}}, 1), UsageError);
@@ -204,6 +223,7 @@ TEST(Report, HasTheKeysThatScriptsRelyOn) {
     EXPECT_EQ(layer["layer"], n + 1);
     EXPECT_EQ(layer["verdict"], "verified");
     EXPECT_EQ(layer["mask_exact"], true);
+    EXPECT_NEAR(layer["s"].get<double>(), 0.05 * std::sqrt(48) * std::pow(1.16, n), 1e-12);
     EXPECT_NEAR(layer["own_margin"].get<double>(), layer["own_min"].get<double>() - 0.8, 1e-15);
     EXPECT_NEAR(layer["snr_after"][1].get<double>() / layer["snr"][1].get<double>(), layer["ratio"][1].get<double>(), 1e-9);
     if (n > 0) {

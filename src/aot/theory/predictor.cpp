@@ -37,16 +37,21 @@ double critical_noise(int64_t tokens, int64_t clusters, double own, double tau) 
   return std::numeric_limits<double>::infinity();
 }
 
+bool has_formula(const LayerOptions& o) {
+  return o.phi == Weighting::softmax_threshold && o.scale == 1 && o.norm == NormKind::none && !o.renormalize && o.form == LayerForm::skip;
+}
+
 Prediction predict_layers(const DenoiseOptions& o) {
   const TokenModelShape shape = shape_of(o.tokens);
   const double log_gain = std::log(ideal_gain(o.layer));
   Prediction out{.kind = Prediction::Kind::endless, .critical_size = std::numeric_limits<double>::infinity()};
+  if (!has_formula(o.layer)) out.kind = Prediction::Kind::outside;
   for (size_t k = 0; k < shape.dims.size(); ++k) {
     const double own = shape.cluster_sizes.empty() ? static_cast<double>(o.tokens.tokens) / static_cast<double>(o.tokens.heads)
                                                    : static_cast<double>(shape.cluster_sizes[k]);
     const double first = o.tokens.delta * std::sqrt(static_cast<double>(shape.dims[k]));
     out.first_size = std::max(out.first_size, first);
-    if (o.tokens.heads < 2 || first == 0) continue;
+    if (o.tokens.heads < 2 || first == 0 || !has_formula(o.layer)) continue;
     const double critical = critical_noise(o.tokens.tokens, o.tokens.heads, own, o.layer.tau);
     if (std::isinf(critical)) {
       if (out.kind == Prediction::Kind::endless) out.kind = Prediction::Kind::outside;

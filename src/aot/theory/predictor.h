@@ -25,7 +25,7 @@ struct Prediction {
   enum class Kind {
     ends,     // `layers` is the number of leading exact layers
     endless,  // no layer is the last: no noise, or one subspace
-    outside,  // the formula finds no end where it is valid: tau close to 1, or few tokens a cluster
+    outside,  // another layer than the formula's, or it finds no end where it is valid: tau close to 1, or few tokens a cluster
   };
   Kind kind = Kind::ends;
   std::optional<int64_t> layers;  // for `ends`
@@ -36,8 +36,11 @@ struct Prediction {
 /// The first s in (0, sqrt(2 ln N_k)) at which the largest score passes, or infinity.   `clusters` is K, `own` is N_k.
 double critical_noise(int64_t tokens, int64_t clusters, double own, double tau);
 
-/// For phi = threshold, skip form, no norm and scale 1: other layers have other laws. Unequal clusters and dimensions are predicted by the
-/// head that breaks first.
+/// phi = threshold, skip form, no norm and scale 1: the layer that the formula is about. Others have other laws, and their s another
+/// growth.
+bool has_formula(const LayerOptions& layer);
+
+/// Unequal clusters and dimensions are predicted by the head that breaks first. Layers without a formula are `outside`.
 Prediction predict_layers(const DenoiseOptions& options);
 
 }  // namespace aot

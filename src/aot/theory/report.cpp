@@ -68,7 +68,8 @@ Json layer_json(const LayerVerdict& judged, const Certificate& certificate, cons
   const LayerRecord& record = judged.record;
   Json json = {{"layer", record.layer}, {"gamma", certificate.gamma}, {"verdict", verdict_text(judged.verdict)}};
   add_mask(json, record.mask, o.layer.tau);
-  json["s"] = certificate.prediction.first_size * std::pow(certificate.gamma, static_cast<double>(record.layer - 1));
+  const double s = certificate.prediction.first_size * std::pow(certificate.gamma, static_cast<double>(record.layer - 1));
+  json["s"] = has_formula(o.layer) ? Json(s) : Json(nullptr);
   json["signal"] = numbers(record.before.clusters, [](const ClusterMeasures& c) { return c.signal; });
   json["noise"] = numbers(record.before.clusters, [](const ClusterMeasures& c) { return c.noise; });
   json["size"] = total_size(record.before);
