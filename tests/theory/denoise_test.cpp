@@ -15,6 +15,7 @@
 #include <gtest/gtest.h>
 
 #include "aot/io/error.h"
+#include "aot/ops/mssa_reference.h"
 #include "aot/theory/bases.h"
 #include "tests/support/tensors.h"
 
@@ -113,6 +114,32 @@ TEST(Denoise, ConvexFormScalesBothAndNormsSetTheStep) {
   options.layer = {.eta = 0.1, .renormalize = true};
   const LayerRecord kept = run(options)[0];
   EXPECT_LT(test::max_difference((kept.after.signal.square() + kept.after.noise.square()).sqrt(), lengths), 1e-11);
+}
+
+TEST(Denoise, ALayerIsThePlainFormulaWithEveryNormAndForm) {
+  const int64_t heads = 3, dim = 5, tokens = 21;
+  const TokenSample sample = sample_tokens({.tokens = tokens, .heads = heads, .head_dim = dim, .delta = 0.3}, 2);
+  const at::Tensor u = sample.known.columns.view({heads * dim, heads, dim}).permute({1, 0, 2});  // (K, D, P)
+  const auto plain_norm = [](const at::Tensor& z, NormKind norm) {
+    if (norm == NormKind::none) return z;
+    const at::Tensor centred = norm == NormKind::layer ? z - z.mean({1}, true) : z;
+    return centred / (centred.square().mean({1}, true) + 1e-5).sqrt();
+  };
+  for (const NormKind norm : {NormKind::none, NormKind::rms, NormKind::layer})
+    for (const LayerForm form : {LayerForm::skip, LayerForm::convex})
+      for (const Weighting phi : {Weighting::softmax, Weighting::softmax_threshold, Weighting::relu_mean})
+        for (const bool renormalize : {false, true}) {
+          const LayerOptions layer{
+              .phi = phi, .eta = 0.3, .tau = 0.6, .scale = 0.7, .norm = norm, .renormalize = renormalize, .form = form};
+          at::Tensor z = sample.z.clone();
+          apply_layer_(z, sample.known, layer, false);
+          const at::Tensor x = plain_norm(sample.z, norm).unsqueeze(0);
+          const at::Tensor update = mssa_reference(x, u, {.causal = false, .scale = 0.7, .phi = phi, .tau = 0.6})[0];
+          at::Tensor wanted = (form == LayerForm::convex ? 0.7 : 1.0) * sample.z + 0.3 * update;
+          if (renormalize) wanted = wanted * (sample.z.square().sum({1}, true) / wanted.square().sum({1}, true)).sqrt();
+          EXPECT_LT(test::max_difference(z, wanted), 1e-12)
+              << "norm " << static_cast<int>(norm) << " form " << static_cast<int>(form) << " phi " << static_cast<int>(phi);
+        }
 }
 
 TEST(Denoise, NamesTheFirstWrongEntry) {

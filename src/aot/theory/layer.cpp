@@ -38,9 +38,10 @@ void describe(Fields& fields, LayerOptions& o) {
 std::vector<SoftmaxRows> apply_layer_(at::Tensor& z, const Subspaces& u, const LayerOptions& o, bool statistics) {
   const bool has_softmax = o.phi == Weighting::softmax || o.phi == Weighting::softmax_threshold;
   at::Tensor lengths;
-  if (o.renormalize) lengths = z.norm(2, {1}, true);  // (N, 1)
-  StreamedHeads heads = mssa_heads_streamed(at::matmul(normalized(z, o.norm), u.columns), u.dims,
-                                            {.scale = o.scale, .phi = o.phi, .tau = o.tau, .statistics = statistics && has_softmax});
+  if (o.renormalize) lengths = z.norm(2, {1}, true);                  // (N, 1)
+  const at::Tensor a = at::matmul(normalized(z, o.norm), u.columns);  // a statement of its own: the normalised tokens end with it
+  StreamedHeads heads =
+      mssa_heads_streamed(a, u.dims, {.scale = o.scale, .phi = o.phi, .tau = o.tau, .statistics = statistics && has_softmax});
   z.addmm_(heads.output, u.columns.t(), o.form == LayerForm::convex ? 1 - o.eta : 1, o.eta);
   if (o.renormalize) z.mul_(lengths / z.norm(2, {1}, true));
   return std::move(heads.rows);
