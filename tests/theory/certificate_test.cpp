@@ -230,6 +230,8 @@ TEST(Report, HasTheKeysThatScriptsRelyOn) {
       EXPECT_EQ(layer["snr"], json["layers"][n - 1]["snr_after"]);
     }
   }
+  options.tokens.head_dims = "52,40";
+  EXPECT_EQ(certificate_json(certify(options, 4), options)["tau_max"], largest_tau(96, 40)) << "of the smallest dimension";
   options.layer.phi = Weighting::relu;
   EXPECT_EQ(certificate_json(certify(options, 4), options)["layers"][0]["mask_exact"], false);
 }

@@ -144,7 +144,8 @@ Json certificate_json(const Certificate& c, const DenoiseOptions& o) {
   Json hypotheses = Json::array();
   for (const Hypothesis& hypothesis : c.hypotheses)
     hypotheses.push_back({{"name", hypothesis.name}, {"holds", hypothesis.holds}, {"found", hypothesis.found}});
-  const int64_t dim = o.tokens.head_dim, tokens = o.tokens.tokens;
+  const std::vector<int64_t> dims = shape_of(o.tokens).dims;
+  const int64_t dim = *std::min_element(dims.begin(), dims.end()), tokens = o.tokens.tokens;
   Json json = {{"seed", c.seed},
                {"verified", c.verified_layers() == static_cast<int64_t>(c.layers.size())},
                {"exact_layers", c.exact_layers()},
