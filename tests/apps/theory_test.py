@@ -42,6 +42,9 @@ class Theory(CommandTest):
     def test_tables_name_what_broke(self):
         out, _ = self.run_aot("theory", "certify", *small("--delta", "0.6"))
         self.assertIn("first wrong entry: layer 1, head ", out)
+        out, _ = self.run_aot("theory", "denoise", *small("--phi", "softmax"))
+        header, first = (line.split() for line in out.splitlines()[1:3])
+        self.assertEqual(first[header.index("wrong") - 3], "-")  # three names before it are two words each
         out, _ = self.run_aot("theory", "certify", *small("--bases", "rotated", "--basis-angle", "5"))
         self.assertIn("hypothesis not met: the operator has the tokens' own bases", out)
         self.assertIn("verified in 0 of 2 layers, mask exact in the first 2", out)
@@ -50,6 +53,8 @@ class Theory(CommandTest):
         for phi in ("threshold", "softmax", "relu", "relu-mean", "identity"):
             (row,) = self.rows("denoise", *small("--phi", phi, "--eta", "0.001"))
             self.assertEqual(len(row["layers"]), 2)
+            for key in ("wrong_entries", "mask_block_diagonal"):
+                self.assertEqual(row["layers"][0][key] is None, phi != "threshold", key)
         for words in (["--angles", "60"], ["--between", "0.2"], ["--tails", "4"], ["--ambient", "0.1", "--width", "120"], ["--head-dims", "48,56"],
                       ["--cluster-sizes", "random"], ["--bases", "labels"], ["--bases", "clusters"], ["--form", "convex"], ["--renormalize"],
                       ["--norm", "layer"], ["--scale", "0"]):  # fmt: skip

@@ -232,8 +232,16 @@ TEST(Report, HasTheKeysThatScriptsRelyOn) {
   }
   options.tokens.head_dims = "52,40";
   EXPECT_EQ(certificate_json(certify(options, 4), options)["tau_max"], largest_tau(96, 40)) << "of the smallest dimension";
-  options.layer.phi = Weighting::relu;
-  EXPECT_EQ(certificate_json(certify(options, 4), options)["layers"][0]["mask_exact"], false);
+  EXPECT_EQ(json["layers"][0]["wrong_entries"], 0);
+  for (const Weighting phi : {Weighting::softmax, Weighting::relu}) {
+    options.layer.phi = phi;
+    const Json other = certificate_json(certify(options, 4), options)["layers"][0];
+    EXPECT_EQ(other["mask_exact"], false);
+    for (const char* key : {"wrong_entries", "first_wrong", "mask_block_diagonal"}) {
+      ASSERT_TRUE(other.contains(key)) << key;
+      EXPECT_TRUE(other[key].is_null()) << key << " is judged for the threshold only";
+    }
+  }
 }
 
 }  // namespace

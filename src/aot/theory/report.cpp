@@ -41,19 +41,22 @@ Json wrong_json(const std::optional<WrongEntry>& wrong) {
           {"missing", wrong->missing}};
 }
 
-void add_mask(Json& json, const std::optional<MaskRecord>& mask, double tau) {
-  if (!mask) {
-    json["mask_exact"] = false;
-    return;
-  }
-  json["mask_exact"] = mask->exact;
-  json["mask_block_diagonal"] = mask->block_diagonal;
+/// Entries are right or wrong for the threshold only.
+bool has_wrong_entries(const LayerOptions& layer) {
+  return layer.phi == Weighting::softmax_threshold;
+}
+
+void add_mask(Json& json, const std::optional<MaskRecord>& mask, const LayerOptions& layer) {
+  const bool judged = mask && has_wrong_entries(layer);
+  json["mask_exact"] = judged && mask->exact;
+  json["mask_block_diagonal"] = judged ? Json(mask->block_diagonal) : Json(nullptr);
+  json["wrong_entries"] = judged ? Json(mask->wrong_entries) : Json(nullptr);
+  json["first_wrong"] = judged ? wrong_json(mask->first_wrong) : Json(nullptr);
+  if (!mask) return;
   json["own_min"] = mask->own_min;
   json["off_max"] = mask->off_max;
-  json["own_margin"] = mask->own_min - tau;
-  json["off_margin"] = tau - mask->off_max;
-  json["wrong_entries"] = mask->wrong_entries;
-  json["first_wrong"] = wrong_json(mask->first_wrong);
+  json["own_margin"] = mask->own_min - layer.tau;
+  json["off_margin"] = layer.tau - mask->off_max;
   json["diag_mass"] = mask->diagonal;
   json["entropy"] = mask->entropy;
 }
@@ -67,7 +70,7 @@ double total_size(const TokenMeasures& measures) {
 Json layer_json(const LayerVerdict& judged, const Certificate& certificate, const DenoiseOptions& o) {
   const LayerRecord& record = judged.record;
   Json json = {{"layer", record.layer}, {"gamma", certificate.gamma}, {"verdict", verdict_text(judged.verdict)}};
-  add_mask(json, record.mask, o.layer.tau);
+  add_mask(json, record.mask, o.layer);
   const double s = certificate.prediction.first_size * std::pow(certificate.gamma, static_cast<double>(record.layer - 1));
   json["s"] = has_formula(o.layer) ? Json(s) : Json(nullptr);
   json["signal"] = numbers(record.before.clusters, [](const ClusterMeasures& c) { return c.signal; });
@@ -101,26 +104,26 @@ std::vector<double> snrs(const TokenMeasures& measures) {
   return out;
 }
 
-std::string layer_line(const LayerVerdict& judged, bool with_verdict) {
+std::string layer_line(const LayerVerdict& judged, const LayerOptions& layer, bool with_verdict) {
   const LayerRecord& record = judged.record;
   std::string line =
       fmt::format("{:>5}  {:>17}  {:>15}", record.layer, range_text(snrs(record.before), "{:.4g}"), range_text(record.ratio, "{:.6g}"));
   if (record.mask)
-    line += fmt::format("  {:>9.6f}  {:>9.3g}  {:>7}  {:>7.3f}", record.mask->own_min, record.mask->off_max, record.mask->wrong_entries,
-                        record.mask->entropy);
+    line += fmt::format("  {:>9.6f}  {:>9.3g}  {:>7}  {:>7.3f}", record.mask->own_min, record.mask->off_max,
+                        has_wrong_entries(layer) ? std::to_string(record.mask->wrong_entries) : "-", record.mask->entropy);
   if (record.spectra)
     line += fmt::format("  {:>7.1f}  {:>9.1f}  {:>9.1f}", record.spectra->effective_rank, record.spectra->coding_rate,
                         record.spectra->coding_rate_subspaces);
   return line + (with_verdict ? str("  ", verdict_text(judged.verdict)) : "") + "\n";
 }
 
-std::string table(const Certificate& certificate, bool judged) {
+std::string table(const Certificate& certificate, const LayerOptions& options, bool judged) {
   const LayerRecord& first = certificate.layers.front().record;
   std::string out = fmt::format("{:>5}  {:>17}  {:>15}", "layer", "SNR before", "ratio");
   if (first.mask) out += fmt::format("  {:>9}  {:>9}  {:>7}  {:>7}", "own min", "off max", "wrong", "entropy");
   if (first.spectra) out += fmt::format("  {:>7}  {:>9}  {:>9}", "rank", "R", "R^c");
   out += judged ? "  verdict\n" : "\n";
-  for (const LayerVerdict& layer : certificate.layers) out += layer_line(layer, judged);
+  for (const LayerVerdict& layer : certificate.layers) out += layer_line(layer, options, judged);
   return out + fmt::format("after  {:>17}\n", range_text(snrs(certificate.layers.back().record.after), "{:.4g}"));
 }
 
@@ -178,7 +181,7 @@ std::string certificate_text(const Certificate& c, const DenoiseOptions& o, bool
   std::string out = fmt::format("seed {}: N {}, K {}, p {}, delta {:g}, eta {:g}, tau {:g}\n", c.seed, o.tokens.tokens, o.tokens.heads,
                                 o.tokens.head_dims.empty() ? std::to_string(o.tokens.head_dim) : o.tokens.head_dims, o.tokens.delta,
                                 o.layer.eta, o.layer.tau);
-  out += table(c, judged);
+  out += table(c, o.layer, judged);
   if (c.label_agreement < 1) out += fmt::format("tokens put with their own cluster: {:.4f}\n", c.label_agreement);
   if (!judged) return out;
   const auto layers = static_cast<int64_t>(c.layers.size());
