@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
@@ -181,10 +182,10 @@ void run_sweep_command(SweepState& state, const GeneralOptions& general) {
   RowFile file(state.out + "/rows.jsonl", rows);
   catch_stop_signals();
   const double all = static_cast<double>(grid.size()) * static_cast<double>(state.options.seeds);
-  Progress progress("sweep", all, "samples", std::min(all, static_cast<double>(rows.size())));
-  double count = std::min(all, static_cast<double>(rows.size()));
-  std::vector<SweepRow> fresh;
-  run_sweep(grid, state.options, seed, rows, [&](const SweepRow& row) {
+  std::vector<SweepRow> open = open_rows(grid, state.options, seed, rows), fresh;  // the file may hold rows of other grids
+  double count = all - static_cast<double>(open.size());
+  Progress progress("sweep", all, "samples", count);
+  run_sweep(std::move(open), [&](const SweepRow& row) {
     file.add(row);
     fresh.push_back(row);
     progress.update(++count);

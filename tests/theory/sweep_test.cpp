@@ -24,7 +24,7 @@ SweepOptions small() {
 
 std::vector<SweepRow> all_rows(const SweepOptions& options, uint64_t seed, const std::vector<SweepRow>& done = {}) {
   std::vector<SweepRow> rows = done;
-  run_sweep(sweep_grid(options), options, seed, done, [&rows](const SweepRow& row) { rows.push_back(row); });
+  run_sweep(open_rows(sweep_grid(options), options, seed, done), [&rows](const SweepRow& row) { rows.push_back(row); });
   return rows;
 }
 
@@ -59,6 +59,10 @@ TEST(Sweep, RowsAreThoseOfSingleRunsAndGoOnWhereTheyStopped) {
                                   .spectra = false},
                                  row.seed));
   }
+  SweepOptions other = small();
+  other.deltas = "0.05,0.2";
+  EXPECT_EQ(open_rows(sweep_grid(other), other, 5, rows).size(), 6u) << "rows of another grid do not count";
+  EXPECT_EQ(open_rows(sweep_grid(small()), small(), 6, rows).size(), 6u) << "nor do other seeds";
   const std::vector<SweepRow> half(rows.begin(), rows.begin() + 7), again = all_rows(small(), 5, half);
   ASSERT_EQ(again.size(), 12u);
   const auto before = collect(sweep_grid(small()), rows, small(), 5), after = collect(sweep_grid(small()), again, small(), 5);

@@ -142,8 +142,8 @@ std::vector<SweepRow> read_rows(const std::string& path) {
   return rows;
 }
 
-void run_sweep(const std::vector<SweepSetting>& grid, const SweepOptions& o, uint64_t seed, const std::vector<SweepRow>& done,
-               const std::function<void(const SweepRow&)>& finished) {
+std::vector<SweepRow> open_rows(const std::vector<SweepSetting>& grid, const SweepOptions& o, uint64_t seed,
+                                const std::vector<SweepRow>& done) {
   std::set<std::pair<Key, uint64_t>> have;
   for (const SweepRow& row : done)
     if (row.layers == o.layers) have.emplace(key_of(row.setting), row.seed);
@@ -152,6 +152,10 @@ void run_sweep(const std::vector<SweepSetting>& grid, const SweepOptions& o, uin
     for (int64_t n = 0; n < o.seeds; ++n)
       if (const uint64_t one = seed + static_cast<uint64_t>(n); !have.contains({key_of(setting), one}))
         open.push_back({setting, one, o.layers, 0});
+  return open;
+}
+
+void run_sweep(std::vector<SweepRow> open, const std::function<void(const SweepRow&)>& finished) {
   std::atomic<size_t> next = 0;
   std::mutex mutex;
   // One share for each thread, from which the products inside do not fork again; each takes the next row when it is free.
@@ -159,7 +163,7 @@ void run_sweep(const std::vector<SweepSetting>& grid, const SweepOptions& o, uin
     const at::NoGradGuard no_grad;
     if (begin == end) return;
     for (size_t n = next++; n < open.size() && stop_signal() == 0; n = next++) {
-      open[n].exact_layers = count_exact_layers(options_of(open[n].setting, o.layers), open[n].seed);
+      open[n].exact_layers = count_exact_layers(options_of(open[n].setting, open[n].layers), open[n].seed);
       const std::lock_guard lock(mutex);
       finished(open[n]);
     }

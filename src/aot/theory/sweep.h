@@ -50,10 +50,12 @@ Json row_json(const SweepRow& row);
 /// Rows of a file that another sweep left: what follows the last whole line was cut off and is done again. Throws FileError.
 std::vector<SweepRow> read_rows(const std::string& path);
 
-/// Runs what `done` lacks of grid and seeds, at this number of layers, on all threads, calling `finished` for each row, one at a time.
-/// Stops early on a stop signal.
-void run_sweep(const std::vector<SweepSetting>& grid, const SweepOptions& options, uint64_t seed, const std::vector<SweepRow>& done,
-               const std::function<void(const SweepRow&)>& finished);
+/// What `done` lacks of grid and seeds, at this number of layers; `exact_layers` is still 0.
+std::vector<SweepRow> open_rows(const std::vector<SweepSetting>& grid, const SweepOptions& options, uint64_t seed,
+                                const std::vector<SweepRow>& done);
+
+/// Runs `open` on all threads, calling `finished` for each row, one at a time. Stops early on a stop signal.
+void run_sweep(std::vector<SweepRow> open, const std::function<void(const SweepRow&)>& finished);
 
 /// All samples of one setting beside the prediction.
 struct SweepCell {
