@@ -197,12 +197,7 @@ void run_sweep_command(SweepState& state, const GeneralOptions& general) {
   for (const auto& [name, content] : sweep_files(cells)) write_file_atomically(state.out + "/" + name, content);
   log_info(str("wrote ", state.out, stop_signal() != 0 ? ", unfinished: the same command goes on" : ""));
   const Json summary = sweep_summary(cells);
-  if (general.json) return print(dump_json(summary) + "\n");
-  for (const Json& row : summary)
-    print(fmt::format("eta {:g}: {} settings, {} comparable, within the bound {:.1f} %, mean log error {:+.3f}, deviation {:.3f}\n",
-                      row["eta"].get<double>(), row["settings"].get<int64_t>(), row["comparable"].get<int64_t>(),
-                      100 * row["share_within"].get<double>(), row["mean_log_error"].get<double>(),
-                      row["deviation_of_log_error"].get<double>()));
+  print(general.json ? dump_json(summary) + "\n" : sweep_text(summary));
 }
 
 void add_sweep(Subcommand& command) {

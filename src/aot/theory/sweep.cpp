@@ -12,6 +12,7 @@
 
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
+#include <fmt/format.h>
 
 #include "aot/core/device.h"
 #include "aot/core/signals.h"
@@ -202,9 +203,20 @@ std::vector<SweepCell> collect(const std::vector<SweepSetting>& grid, const std:
   return cells;
 }
 
+namespace {
+
+Json miss_json(const SweepCell& cell) {
+  const SweepSetting& s = cell.setting;
+  return {{"tokens", s.tokens}, {"heads", s.heads}, {"head_dim", s.head_dim}, {"delta", s.delta},
+          {"tau", s.tau},       {"eta", s.eta},     {"median", cell.median},  {"predicted", *cell.prediction.layers}};
+}
+
+}  // namespace
+
 Json sweep_summary(const std::vector<SweepCell>& cells) {
   struct Tally {
-    int64_t settings = 0, comparable = 0, capped = 0, outside = 0, missed = 0;
+    int64_t settings = 0, comparable = 0, capped = 0, outside = 0;
+    Json misses = Json::array();
     double log_error = 0, squares = 0;
   };
   std::map<double, Tally> by_eta;
@@ -215,7 +227,7 @@ Json sweep_summary(const std::vector<SweepCell>& cells) {
     tally.outside += !cell.prediction.layers;
     if (!cell.comparable()) continue;
     ++tally.comparable;
-    tally.missed += cell.missed();
+    if (cell.missed()) tally.misses.push_back(miss_json(cell));
     const double error = (cell.median - static_cast<double>(*cell.prediction.layers)) * std::log1p(cell.setting.eta * cell.setting.tau);
     tally.log_error += error;
     tally.squares += error * error;
@@ -228,12 +240,29 @@ Json sweep_summary(const std::vector<SweepCell>& cells) {
                    {"capped", t.capped},
                    {"outside_the_formula", t.outside},
                    {"comparable", t.comparable},
-                   {"missed", t.missed},
-                   {"share_within", 1 - static_cast<double>(t.missed) / count},
+                   {"missed", t.misses.size()},
+                   {"share_within", 1 - static_cast<double>(t.misses.size()) / count},
                    {"mean_log_error", mean},
-                   {"deviation_of_log_error", std::sqrt(std::max(0.0, t.squares / count - mean * mean))}});
+                   {"deviation_of_log_error", std::sqrt(std::max(0.0, t.squares / count - mean * mean))},
+                   {"misses", t.misses}});
   }
   return out;
+}
+
+std::string sweep_text(const Json& summary) {
+  std::string out, misses;
+  for (const Json& row : summary) {
+    out += fmt::format("eta {:g}: {} settings, {} comparable, within the bound {:.1f} %, mean log error {:+.3f}, deviation {:.3f}\n",
+                       row["eta"].get<double>(), row["settings"].get<int64_t>(), row["comparable"].get<int64_t>(),
+                       100 * row["share_within"].get<double>(), row["mean_log_error"].get<double>(),
+                       row["deviation_of_log_error"].get<double>());
+    for (const Json& miss : row["misses"])
+      misses += fmt::format("missed: N {}, K {}, p {}, delta {:g}, tau {:g}, eta {:g}: {:g} layers, predicted {}\n",
+                            miss["tokens"].get<int64_t>(), miss["heads"].get<int64_t>(), miss["head_dim"].get<int64_t>(),
+                            miss["delta"].get<double>(), miss["tau"].get<double>(), miss["eta"].get<double>(), miss["median"].get<double>(),
+                            miss["predicted"].get<int64_t>());
+  }
+  return out + misses;
 }
 
 }  // namespace aot

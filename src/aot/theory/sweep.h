@@ -74,8 +74,11 @@ struct SweepCell {
 std::vector<SweepCell> collect(const std::vector<SweepSetting>& grid, const std::vector<SweepRow>& rows, const SweepOptions& options,
                                uint64_t seed);
 
-/// Share of comparable settings that are not missed, by eta, and what there was to compare.
+/// Share of comparable settings that are not missed, by eta, what there was to compare, and the `misses` one by one.
 Json sweep_summary(const std::vector<SweepCell>& cells);
+
+/// A summary for people: a line each eta, then a line each miss.
+std::string sweep_text(const Json& summary);
 
 /// sweep.csv, sweep.json (the summary), and map-1.svg, map-2.svg, ...: delta across, eta up, a panel for each combination of the others.
 std::vector<std::pair<std::string, std::string>> sweep_files(const std::vector<SweepCell>& cells);
