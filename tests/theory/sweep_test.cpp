@@ -104,6 +104,32 @@ TEST(Sweep, TheBoundIsAFactorInTheGain) {
   EXPECT_FALSE(cell.missed());
 }
 
+TEST(Sweep, PredictionsAreWithinTheBoundAtEveryStepSize) {
+  const SweepOptions options{.tokens = "64", .heads = "2", .head_dims = "10ln", .deltas = "0.02,0.05,0.1", .taus = "0.75"};
+  const std::vector<SweepCell> cells = collect(sweep_grid(options), all_rows(options, 1), options, 1);
+  ASSERT_EQ(cells.size(), 12u);
+  const Json summary = sweep_summary(cells);
+  ASSERT_EQ(summary.size(), 4u);
+  for (const Json& row : summary) {
+    EXPECT_EQ(row["comparable"], 3) << row["eta"];
+    EXPECT_GE(row["share_within"].get<double>(), 0.9) << row["eta"];
+    EXPECT_TRUE(row["misses"].empty());
+  }
+}
+
+TEST(Sweep, NamesTheSettingsThatThePredictionMisses) {
+  const SweepCell near{.setting = {64, 2, 50, 0.1, 0.75, 0.1}, .prediction = {.layers = 20}, .median = 21},
+      far{.setting = {64, 4, 50, 0.1, 0.75, 0.1}, .prediction = {.layers = 20}, .median = 25.5};
+  const Json summary = sweep_summary({near, far});
+  ASSERT_EQ(summary[0]["misses"].size(), 1u);
+  EXPECT_EQ(summary[0]["missed"], 1);
+  EXPECT_EQ(summary[0]["misses"][0]["heads"], 4);
+  EXPECT_EQ(summary[0]["misses"][0]["median"], 25.5);
+  EXPECT_EQ(summary[0]["misses"][0]["predicted"], 20);
+  EXPECT_NE(sweep_text(summary).find("missed: N 64, K 4, p 50, delta 0.1, tau 0.75, eta 0.1: 25.5 layers, predicted 20\n"),
+            std::string::npos);
+}
+
 TEST(Sweep, WritesATableASummaryAndMaps) {
   const auto files = sweep_files(collect(sweep_grid(small()), all_rows(small(), 5), small(), 5));
   ASSERT_EQ(files.size(), 3u);
