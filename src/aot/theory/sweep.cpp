@@ -75,6 +75,12 @@ bool in_window(const SweepSetting& s) {
          s.tokens % s.heads == 0;
 }
 
+Json miss_json(const SweepCell& cell) {
+  const SweepSetting& s = cell.setting;
+  return {{"tokens", s.tokens}, {"heads", s.heads}, {"head_dim", s.head_dim}, {"delta", s.delta},
+          {"tau", s.tau},       {"eta", s.eta},     {"median", cell.median},  {"predicted", *cell.prediction.layers}};
+}
+
 }  // namespace
 
 void describe(Fields& fields, SweepOptions& o) {
@@ -202,16 +208,6 @@ std::vector<SweepCell> collect(const std::vector<SweepSetting>& grid, const std:
   }
   return cells;
 }
-
-namespace {
-
-Json miss_json(const SweepCell& cell) {
-  const SweepSetting& s = cell.setting;
-  return {{"tokens", s.tokens}, {"heads", s.heads}, {"head_dim", s.head_dim}, {"delta", s.delta},
-          {"tau", s.tau},       {"eta", s.eta},     {"median", cell.median},  {"predicted", *cell.prediction.layers}};
-}
-
-}  // namespace
 
 Json sweep_summary(const std::vector<SweepCell>& cells) {
   struct Tally {
