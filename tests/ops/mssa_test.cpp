@@ -225,6 +225,44 @@ TEST(Mssa, TheFutureHasNoGradientAndTheFirstRowReadsItself) {
   EXPECT_LT(test::max_difference(c.update().narrow(1, 0, 1), at::matmul(at::linear(first, c.u), c.u)), 1e-12);
 }
 
+TEST(Mssa, WithFrozenWeightsTwoLayersAreTheSumOverHeadPaths) {
+  constexpr double kStep = 0.4;
+  const at::Tensor u[] = {test::normal({kHeads * kDim, kWidth}, 2) * 0.3, test::normal({kHeads * kDim, kWidth}, 3) * 0.3};
+  for (const bool causal : {true, false}) {
+    std::vector<at::Tensor> weights;  // of each layer, (B, K, T, T)
+    const auto run = [&](at::Tensor z, const Taps::Listener& listener) {
+      Taps taps;
+      taps.listen("weights", listener);
+      for (const at::Tensor& one : u)
+        z = z + kStep * mssa(z, one, {.u = one}, {.heads = kHeads, .attention = {.causal = causal, .scale = 1}, .taps = {&taps, ""}});
+      return z;
+    };
+    const auto through = [&](size_t layer, int64_t head, const at::Tensor& z) {
+      const at::Tensor basis = subspaces(u[layer], kHeads)[head];
+      return kStep * at::matmul(weights[layer].select(1, head), at::matmul(at::matmul(z, basis), basis.t()));
+    };
+    const auto sum_over_paths = [&](const at::Tensor& x) {  // none, one or both of the layers change the token
+      at::Tensor sum = x;
+      for (int64_t k = 0; k < kHeads; ++k) {
+        const at::Tensor first = through(0, k, x);
+        sum = sum + first + through(1, k, x);
+        for (int64_t j = 0; j < kHeads; ++j) sum = sum + through(1, j, first);
+      }
+      return sum;
+    };
+    const at::Tensor x = test::normal({2, 9, kWidth}, 1), other = test::normal({2, 9, kWidth}, 4);
+    const at::Tensor y = run(x, [&](const std::string&, const at::Tensor& w) {
+      weights.push_back(w);
+      return w;
+    });
+    ASSERT_EQ(weights.size(), 2u);
+    EXPECT_LT(test::max_difference(y, sum_over_paths(x)), 1e-10) << "causal " << causal;
+    size_t layer = 0;
+    const at::Tensor frozen = run(other, [&](const std::string&, const at::Tensor&) { return weights[layer++]; });
+    EXPECT_LT(test::max_difference(frozen, sum_over_paths(other)), 1e-10) << "causal " << causal;
+  }
+}
+
 TEST(Mssa, TapsSeeTheSameAsTheFusedPathComputes) {
   const Case c = make_case(9, true, true);
   Taps taps;
