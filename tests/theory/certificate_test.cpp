@@ -217,6 +217,9 @@ TEST(Report, HasTheKeysThatScriptsRelyOn) {
   EXPECT_EQ(json["seed"], 4);
   EXPECT_EQ(json["exact_layers"], 4);
   EXPECT_TRUE(json["predicted_layers"].is_number());
+  ASSERT_EQ(json["snr_expected"].size(), 2u);
+  for (size_t k = 0; k < 2; ++k) EXPECT_NEAR(json["snr_expected"][k].get<double>(), 1 / 0.05, 1e-9);
+  EXPECT_NE(certificate_text(certify(options, 4), options, true).find(", expected input SNR 20\n"), std::string::npos);
   ASSERT_EQ(json["layers"].size(), 4u);
   for (size_t n = 0; n < 4; ++n) {
     const Json& layer = json["layers"][n];

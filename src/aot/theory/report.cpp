@@ -104,6 +104,12 @@ std::vector<double> snrs(const TokenMeasures& measures) {
   return out;
 }
 
+std::vector<double> expected_snrs(const TokenModelOptions& options) {
+  std::vector<double> out;
+  for (const TokenMoments& moments : expected_moments(options)) out.push_back(moments.snr());
+  return out;
+}
+
 std::string layer_line(const LayerVerdict& judged, const LayerOptions& layer, bool with_verdict) {
   const LayerRecord& record = judged.record;
   std::string line =
@@ -171,6 +177,7 @@ Json certificate_json(const Certificate& c, const DenoiseOptions& o) {
                {"incoherence", c.incoherence},
                {"label_agreement", c.label_agreement},
                {"cluster_sizes", c.cluster_sizes},
+               {"snr_expected", expected_snrs(o.tokens)},
                {"snr_final", snr_of(c.layers.back().record.after)}};
   json["layers"] = Json::array();
   for (const LayerVerdict& layer : c.layers) json["layers"].push_back(layer_json(layer, c, o));
@@ -178,9 +185,10 @@ Json certificate_json(const Certificate& c, const DenoiseOptions& o) {
 }
 
 std::string certificate_text(const Certificate& c, const DenoiseOptions& o, bool judged) {
-  std::string out = fmt::format("seed {}: N {}, K {}, p {}, delta {:g}, eta {:g}, tau {:g}\n", c.seed, o.tokens.tokens, o.tokens.heads,
-                                o.tokens.head_dims.empty() ? std::to_string(o.tokens.head_dim) : o.tokens.head_dims, o.tokens.delta,
-                                o.layer.eta, o.layer.tau);
+  std::string out =
+      fmt::format("seed {}: N {}, K {}, p {}, delta {:g}, eta {:g}, tau {:g}, expected input SNR {}\n", c.seed, o.tokens.tokens,
+                  o.tokens.heads, o.tokens.head_dims.empty() ? std::to_string(o.tokens.head_dim) : o.tokens.head_dims, o.tokens.delta,
+                  o.layer.eta, o.layer.tau, range_text(expected_snrs(o.tokens), "{:.4g}"));
   out += table(c, o.layer, judged);
   if (c.label_agreement < 1) out += fmt::format("tokens put with their own cluster: {:.4f}\n", c.label_agreement);
   if (!judged) return out;
