@@ -57,6 +57,7 @@ TEST(Certificate, NamesEachHypothesisThatFailsAlone) {
       {"equal dimensions", [](DenoiseOptions& o) { o.tokens.head_dims = "48,56"; }, true},
       {"equal clusters", [](DenoiseOptions& o) { o.tokens.cluster_sizes = "60,36"; }, true},
       {"tokens of Definition 1", [](DenoiseOptions& o) { o.tokens.between = 0.3; }, false},
+      {"tokens of Definition 1", [](DenoiseOptions& o) { o.tokens.tails = 5; }, true},
       {"tokens of Definition 1",
        [](DenoiseOptions& o) {
          o.tokens.width = 120;
