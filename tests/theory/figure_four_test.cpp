@@ -63,7 +63,11 @@ TEST(FigureFour, ReadingsBehaveAsTheirLayersDo) {
   }
   const auto files = figure_files(figure);
   EXPECT_EQ(files.size(), 8u);
-  for (const auto& [name, content] : files) EXPECT_GT(content.size(), 500u) << name;
+  for (const auto& [name, content] : files) {
+    EXPECT_GT(content.size(), 500u) << name;
+    const bool reading = name.ends_with(".svg") && name != "fig4-paper.svg" && name != "fig4-compare.svg";
+    EXPECT_EQ(content.find("dots, scaled") != std::string::npos, reading) << name;
+  }
 }
 
 }  // namespace

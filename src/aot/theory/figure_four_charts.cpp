@@ -33,6 +33,15 @@ std::vector<Series> fits_of(const Fit& line, const Fit& geometric, const Fit& pr
           {.name = residual_text("pre-norm law", prenorm), .points = points_of(prenorm.curve, axis), .dashed = true}};
 }
 
+/// The paper's dots of that noise on the scale of the run; none when there is no such panel.
+std::vector<double> scaled_dots(const ReadingRun& run) {
+  std::vector<double> out;
+  for (const PaperPanel& panel : paper_panels())
+    if (panel.delta == run.delta)
+      for (const double dot : panel.dots) out.push_back(dot / run.paper.a);
+  return out;
+}
+
 std::string reading_chart(const ReadingRun& run, Axis axis) {
   Series dots{.name = "mean", .points = points_of(run.mean, axis), .dots = true, .line = false, .error = run.deviation};
   if (axis == Axis::log)
@@ -44,6 +53,8 @@ std::string reading_chart(const ReadingRun& run, Axis axis) {
                   .width = kWidth,
                   .height = kHeight};
   for (Series& fit : fits_of(run.line, run.geometric, run.prenorm, axis)) chart.series.push_back(std::move(fit));
+  chart.series.push_back(
+      {.name = "the paper's dots, scaled", .points = points_of(scaled_dots(run), axis), .dots = true, .line = false, .colour = 5});
   if (run.fitted < run.mean.size()) chart.verticals.push_back({"mask breaks", static_cast<double>(run.fitted)});
   return svg(chart);
 }
