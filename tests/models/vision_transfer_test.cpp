@@ -59,7 +59,7 @@ TEST_F(VisionTransfer, OtherClassesGetANewHeadAndTheFeaturesStay) {
   EXPECT_EQ(done.text(), str("took ", model.parameters().size() - 2, " tensors, drew head, head_bias anew"));
   EXPECT_TRUE(at::equal(weight(model, "head"), weight(drawn, "head")));
   const c10::NoGradGuard no_grad;
-  const at::Tensor images = test::normal({3, 2, 6, 6}, 1);
+  const at::Tensor images = test::normal({3, 2, 6, 6}, 1, at::kFloat);
   EXPECT_TRUE(at::equal(model.features(images), load_vision_model(checkpoint)->features(images)));
 }
 
@@ -79,7 +79,7 @@ TEST_F(VisionTransfer, OtherSizesInterpolateLearntPositionsAndKeepThatOfTheClass
     // 3 and 7 cells: the middle ones have one centre, where cubic convolution returns the value.
     EXPECT_LT(test::max_difference(after[leading + 24], before[leading + 4]), 1e-6);
     const c10::NoGradGuard no_grad;
-    EXPECT_TRUE(model.logits(test::normal({1, 2, 14, 14}, 1)).isfinite().all().item<bool>());
+    EXPECT_TRUE(model.logits(test::normal({1, 2, 14, 14}, 1, at::kFloat)).isfinite().all().item<bool>());
   }
 }
 
@@ -93,7 +93,7 @@ TEST_F(VisionTransfer, FixedTablesFollowTheSize) {
     const TransferredWeights done = load_for_finetuning(checkpoint, model);
     EXPECT_EQ(done.taken.size(), model.parameters().size());
     const c10::NoGradGuard no_grad;
-    EXPECT_TRUE(model.logits(test::normal({1, 2, 10, 10}, 1)).isfinite().all().item<bool>());
+    EXPECT_TRUE(model.logits(test::normal({1, 2, 10, 10}, 1, at::kFloat)).isfinite().all().item<bool>());
   }
 }
 
