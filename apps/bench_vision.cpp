@@ -50,10 +50,15 @@ void run(const VisionFlags& flags, const GeneralOptions& general) {
   const Repeats times = timed([&] { trainer.step(loss); }, flags.seconds, 2, 3);
 
   const double pictures = static_cast<double>(flags.batch), tokens = static_cast<double>(o.tokens()) * pictures;
-  const BenchFlags shape = {
-      .model = {.mixer = o.mixer, .width = o.width, .layers = o.layers, .heads = o.heads, .context = o.tokens(), .vocab_size = o.classes},
-      .batch = flags.batch,
-      .mask = "none"};
+  BenchFlags shape;
+  shape.model.mixer = o.mixer;
+  shape.model.width = o.width;
+  shape.model.layers = o.layers;
+  shape.model.heads = o.heads;
+  shape.model.context = o.tokens();
+  shape.model.vocab_size = o.classes;
+  shape.batch = flags.batch;
+  shape.mask = "none";
   Json json = bench_row("vision training step", shape, times, base);  // memory is read before the ceiling is measured
   const double gflops = summarize(model, flags.batch).flop_per_token * tokens / times.median_ms / 1e6;
   const double peak = measured_ceilings().multiply_add_gflops;
