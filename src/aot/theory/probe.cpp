@@ -99,8 +99,8 @@ class LayerSums {
   }
 
  private:
-  static Baseline baseline(const std::vector<HeadSnr>& draws) {
-    Baseline out;
+  static ProbeBaseline baseline(const std::vector<HeadSnr>& draws) {
+    ProbeBaseline out;
     for (const HeadSnr& draw : draws) {
       out.snr.push_back(snr_of(draw.before()));
       out.growth.push_back(snr_of(draw.after()) - out.snr.back());

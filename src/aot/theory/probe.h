@@ -29,7 +29,7 @@ struct ProbeOptions {
 void describe(Fields& fields, ProbeOptions& options);
 
 /// SNR before a layer and its growth by the layer under bases that have nothing to do with it: one value a draw.
-struct Baseline {
+struct ProbeBaseline {
   std::vector<double> snr, growth;
 };
 
@@ -43,8 +43,8 @@ struct ProbedHead {
 /// One layer. Everything is of the tokens that enter it unless it says otherwise; `after` are the tokens that leave the block.
 struct ProbedLayer {
   std::vector<ProbedHead> heads;
-  ClusterMeasures before, after;  // all heads together
-  Baseline random, shuffled;      // random bases of the same shape; bases of other layers (empty in a model of one layer)
+  ClusterMeasures before, after;   // all heads together
+  ProbeBaseline random, shuffled;  // random bases of the same shape; bases of other layers (empty in a model of one layer)
   HeadOverlap overlap, random_overlap;
   double token_norm = 0;      // root of the mean square of |z_i|
   double step_share = 0;      // |z after - z| / |z| in Frobenius norms
