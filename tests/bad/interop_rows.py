@@ -3,6 +3,7 @@
 
 import io
 import json
+import math
 import struct
 import zipfile
 
@@ -10,7 +11,7 @@ from rows import Row
 
 
 def all_rows(base):
-    return [*pickles(base), *archives(base), *folders(base), *usage(base)]
+    return [*pickles(base), *archives(base), *folders(base), *empty_tensors(base), *usage(base)]
 
 
 def text(value):
@@ -30,6 +31,16 @@ def archive(body, compression=zipfile.ZIP_STORED, **entries):
         for name, content in {"data.pkl": b"\x80\2" + body + b".", **entries}.items():
             file.writestr("archive/" + name, content)
     return out.getvalue()
+
+
+def safetensors(shapes):
+    """Float32 zeros of these shapes by name."""
+    header, end = {}, 0
+    for name, shape in shapes.items():
+        start, end = end, end + 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [start, end]}
+    content = json.dumps(header).encode()
+    return struct.pack("<Q", len(content)) + content + bytes(end)
 
 
 def convert(folder, content, source="nanogpt"):
@@ -106,9 +117,26 @@ def folders(base):
     yield row("heads as text", ["n_head"], {**gpt2, "n_head": "2"}, [("model.safetensors", "\x02\0\0\0\0\0\0\0{}")])
     yield row("heads 0", ["n_head"], {**gpt2, "n_head": 0}, [("model.safetensors", "\x02\0\0\0\0\0\0\0{}")])
     yield row("no tensors", ["wte.weight", "missing tensor"], gpt2, [("model.safetensors", "\x02\0\0\0\0\0\0\0{}")])
+    yield row("table without rows", ["wte.weight", "needs 2 dimensions of at least 1"], gpt2, [("model.safetensors", safetensors({"wte.weight": [0, 8]}).decode())])
     yield row("shard outside", ["not a plain file name"], gpt2, [("model.safetensors.index.json", json.dumps({"weight_map": {"a": "../x.safetensors"}}))])
     yield row("shard missing", ["no such file"], gpt2, [("model.safetensors.index.json", json.dumps({"weight_map": {"a": "x.safetensors"}}))])
     yield row("index without files", ["names no file"], gpt2, [("model.safetensors.index.json", "{}")])
+
+
+def empty_tensors(base):
+    def row(tensor, rank, source, shapes, *more):
+        def make(folder):
+            (folder / "weights.safetensors").write_bytes(safetensors(shapes))
+            return ["convert", "--from", source, str(folder / "weights.safetensors"), str(folder / "out"), "--quiet", *more]
+
+        return Row(f"{source}: {tensor} of {shapes[tensor]}", 3, [f"tensor '{tensor}'", f"needs {rank} dimensions of at least 1"], make)
+
+    lens = {"embed.W_E": [4, 2], "pos_embed.W_pos": [3, 2], "blocks.0.attn.W_Q": [1, 2, 2]}
+    crate = {"to_patch_embedding.2.weight": [8, 12], "pos_embedding": [1, 5, 8], "mlp_head.1.weight": [3, 8], "transformer.layers.0.0.fn.qkv.weight": [8, 8]}
+    for tensor, shape in [("blocks.0.attn.W_Q", [0, 2, 0]), ("blocks.0.attn.W_Q", [1, 2, 0]), ("blocks.0.attn.W_Q", [2, 2]), ("embed.W_E", [4, 0]), ("pos_embed.W_pos", [0, 2])]:
+        yield row(tensor, len(lens[tensor]), "transformerlens", {**lens, tensor: shape})
+    for tensor, shape in [("pos_embedding", [1, 0, 8]), ("transformer.layers.0.0.fn.qkv.weight", [0, 8]), ("to_patch_embedding.2.weight", [8, 0]), ("mlp_head.1.weight", [0, 8])]:
+        yield row(tensor, len(crate[tensor]), "crate", {**crate, tensor: shape}, "--heads", "2")
 
 
 def usage(base):

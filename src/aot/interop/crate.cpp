@@ -18,14 +18,6 @@ int64_t published_heads(int64_t width) {
   throw UsageError(str("no published CRATE has the width ", width, ", and its tensors do not tell the number of heads"), "give --heads");
 }
 
-std::vector<int64_t> shape_of(const NamedTensors& tensors, const std::string& name, size_t rank) {
-  const std::vector<int64_t>* shape = tensors.shape(name);
-  if (shape == nullptr) throw FileError(tensors.path(), "tensor '" + name + "'", "missing tensor", "need a vision model of CRATE's code");
-  if (shape->size() != rank)
-    throw FileError(tensors.path(), "tensor '" + name + "'", str("needs ", rank, " dimensions (found ", shape->size(), ")"));
-  return *shape;
-}
-
 int64_t whole_root(int64_t square) {
   const auto root = static_cast<int64_t>(std::llround(std::sqrt(static_cast<double>(square))));
   return root * root == square ? root : 0;
@@ -41,18 +33,18 @@ ForeignModel read_crate(const std::string& path, int64_t heads) {
   o.block = BlockKind::ista;
   o.stem = Stem::normed;
   o.bias = true;
-  const auto patch_map = shape_of(*tensors, "to_patch_embedding.2.weight", 2);
+  const auto& patch_map = tensors->shape("to_patch_embedding.2.weight", 2);
   o.width = patch_map[0];
   // The side of a patch is the whole root of its numbers in one channel; colour is tried first.
   o.channels = patch_map[1] % 3 == 0 && whole_root(patch_map[1] / 3) > 0 ? 3 : 1;
   o.patch = whole_root(patch_map[1] / o.channels);
-  const int64_t tokens = shape_of(*tensors, "pos_embedding", 3)[1], side = whole_root(tokens - 1);
+  const int64_t tokens = tensors->shape("pos_embedding", 3)[1], side = whole_root(tokens - 1);
   if (o.patch == 0 || side == 0) throw FileError(path, "tensor 'pos_embedding'", "patches or pictures are not square");
   o.image_size = side * o.patch;
-  o.classes = shape_of(*tensors, "mlp_head.1.weight", 2)[0];
+  o.classes = tensors->shape("mlp_head.1.weight", 2)[0];
   o.layers = 0;
   while (tensors->has(str("transformer.layers.", o.layers, ".0.fn.qkv.weight"))) ++o.layers;
-  const int64_t inner = shape_of(*tensors, "transformer.layers.0.0.fn.qkv.weight", 2)[0];
+  const int64_t inner = tensors->shape("transformer.layers.0.0.fn.qkv.weight", 2)[0];
   o.heads = heads > 0 ? heads : published_heads(o.width);
   if (inner % o.heads != 0) throw UsageError(str("--heads: ", o.heads, " heads do not divide the ", inner, " rows of qkv"));
   o.head_dim = inner / o.heads;

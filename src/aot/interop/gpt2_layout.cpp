@@ -31,25 +31,17 @@ std::string bias_name(std::string weight) {
   return weight;
 }
 
-const std::vector<int64_t>& matrix_shape(const NamedTensors& tensors, const std::string& name) {
-  const std::vector<int64_t>* shape = tensors.shape(name);
-  if (shape == nullptr) throw FileError(tensors.path(), "tensor '" + name + "'", "missing tensor");
-  if (shape->size() != 2 || (*shape)[0] < 1 || (*shape)[1] < 1)
-    throw FileError(tensors.path(), "tensor '" + name + "'", aot::str("needs two dimensions (found ", at::IntArrayRef(*shape), ")"));
-  return *shape;
-}
-
 }  // namespace
 
 ForeignModel from_gpt2(std::shared_ptr<const NamedTensors> tensors, Gpt2Shape shape, LanguageOptions options) {
   const std::string p = shape.prefix, embedding = p + "wte.weight";
-  const auto& table = matrix_shape(*tensors, embedding);
+  const auto& table = tensors->shape(embedding, 2);
   options.mixer = "mhsa";
   options.block = BlockKind::mlp;
   options.activation = shape.gelu_tanh ? Activation::gelu_tanh : Activation::gelu;
   options.vocab_size = table[0];
   options.width = table[1];
-  options.context = matrix_shape(*tensors, p + "wpe.weight")[0];
+  options.context = tensors->shape(p + "wpe.weight", 2)[0];
   options.layers = 0;
   while (tensors->has(p + str("h.", options.layers, ".ln_1.weight"))) ++options.layers;
   if (options.layers == 0) throw FileError(tensors->path(), "tensor '" + p + "h.0.ln_1.weight'", "missing tensor");

@@ -156,6 +156,14 @@ class StateDict : public NamedTensors {
 
 }  // namespace
 
+const std::vector<int64_t>& NamedTensors::shape(const std::string& name, size_t rank) const {
+  const std::vector<int64_t>* found = shape(name);
+  if (found == nullptr) throw FileError(path(), place_of(name), "missing tensor");
+  if (found->size() != rank || std::any_of(found->begin(), found->end(), [](int64_t size) { return size < 1; }))
+    throw FileError(path(), place_of(name), str("needs ", rank, " dimensions of at least 1"));
+  return *found;
+}
+
 std::unique_ptr<NamedTensors> open_safetensors(const std::string& path) {
   const fs::path folder(path);
   if (!fs::is_directory(folder)) return std::make_unique<Safetensors>(path, std::vector<std::string>{path});

@@ -24,6 +24,9 @@ class NamedTensors {
   /// The numbers as float32, contiguous. Throws FileError: `missing tensor`, `non-finite value`, `dtype`.
   [[nodiscard]] virtual at::Tensor read(const std::string& name) const = 0;
   [[nodiscard]] bool has(const std::string& name) const { return shape(name) != nullptr; }
+  /// The shape of a tensor that must be there with `rank` dimensions of at least 1, from which settings of a model are taken. Throws
+  /// FileError: `missing tensor`, `needs`.
+  [[nodiscard]] const std::vector<int64_t>& shape(const std::string& name, size_t rank) const;
 };
 
 /// model.safetensors of `folder`, or the shards that model.safetensors.index.json lists; or one safetensors file.

@@ -20,14 +20,6 @@ at::Tensor flat(const at::Tensor& b) {
   return b.flatten();
 }
 
-const std::vector<int64_t>& shape_of(const NamedTensors& tensors, const std::string& name, size_t rank) {
-  const std::vector<int64_t>* shape = tensors.shape(name);
-  if (shape == nullptr) throw FileError(tensors.path(), "tensor '" + name + "'", "missing tensor");
-  if (shape->size() != rank)
-    throw FileError(tensors.path(), "tensor '" + name + "'", str("needs ", rank, " dimensions (found ", shape->size(), ")"));
-  return *shape;
-}
-
 }  // namespace
 
 ForeignModel read_transformer_lens(const std::string& path) {
@@ -36,11 +28,11 @@ ForeignModel read_transformer_lens(const std::string& path) {
     throw FileError(path, "tensor 'blocks.0.mlp.W_in'", "a model with MLPs, need an attention-only one");
   LanguageOptions o;
   o.mixer = "mhsa";
-  const auto& embedding = shape_of(*tensors, "embed.W_E", 2);
+  const auto& embedding = tensors->shape("embed.W_E", 2);
   o.vocab_size = embedding[0];
   o.width = embedding[1];
-  o.context = shape_of(*tensors, "pos_embed.W_pos", 2)[0];
-  const auto& queries = shape_of(*tensors, "blocks.0.attn.W_Q", 3);
+  o.context = tensors->shape("pos_embed.W_pos", 2)[0];
+  const auto& queries = tensors->shape("blocks.0.attn.W_Q", 3);
   o.heads = queries[0];
   o.head_dim = queries[2];
   o.layers = 0;
