@@ -130,6 +130,8 @@ def corpora():
         tokenizer(words, merges, {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": LLAMA3}, "behavior": "Isolated", "invert": False},
                                                                          plain]}, byte_level, [("<|endoftext|>", 259)]),
         tokenizer(words, merges, byte_level, byte_level, [("<|endoftext|>", 259)]).replace(b'"special": true', b'"special": false'),
+        tokenizer({**byte_vocab, "日": 256, "日a": 257}, ["日 a"], byte_level, byte_level, [("日", 256)]).replace(b'"special": true', b'"special": false')
+        .replace(b'"unk_token": null', b'"unk_token": null, "ignore_merges": true'),
     ]
     yield "tiktoken_ranks", [
         b"".join(base64.b64encode(token) + b" %d\n" % rank for rank, token in enumerate([*(bytes([b]) for b in range(256)), b"th", b"the", b" the"])),

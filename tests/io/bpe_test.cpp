@@ -172,6 +172,10 @@ std::string with_text(std::string text, const std::string& from, const std::stri
   EXPECT_NE(at, std::string::npos) << from;
   return at == std::string::npos ? text : text.replace(at, from.size(), to);
 }
+std::string with_all(std::string text, const std::string& from, const std::string& to) {
+  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) text.replace(at, from.size(), to);
+  return text;
+}
 std::string with(const TokenizerFile& file, const std::string& from, const std::string& to) {
   return with_text(tokenizer_json_text(file), from, to);
 }
@@ -263,6 +267,19 @@ TEST(TokenizerJson, SplitsOfOtherModelsAreReadByTheTextOfTheirPattern) {
   refused(key + "the pattern {\"Regex\":", with_text(text, "{1,3}", "{1,4}"));
   refused(key + "a second split by ByteLevel", with_text(text, "\"use_regex\":false}]", "\"use_regex\":true}]"));
   refused(key + "Digits, ByteLevel; need Split, ByteLevel", with_text(text, "\"Split\"", "\"Digits\""));
+}
+
+TEST(TokenizerJson, NoAddedTokenIsPartOfAMerge) {
+  TokenizerFile file;
+  file.vocabulary = example();
+  file.split = SplitKind::llama3;
+  file.ignore_merges = true;
+  file.vocabulary.tokens.emplace_back("<|endoftext|>e");  // 260: found as a whole piece
+  EXPECT_EQ(parse_json_text(tokenizer_json_text(file)).vocabulary.tokens[260], "<|endoftext|>e");
+  file.vocabulary.merges.push_back({259, 'e', 260});
+  const std::string text = tokenizer_json_text(file);
+  refused("merge 4: the part '<|endoftext|>' is made by no merge", text);
+  refused("merge 4: the part '日' is made by no merge", with_all(text, "<|endoftext|>", "日"));
 }
 
 TEST(TokenizerJson, AddedTokensNeedNotBeSpecial) {

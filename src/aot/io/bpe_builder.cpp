@@ -169,7 +169,8 @@ BpeFiles BpeBuilder::finish_bytes(Unmade unmade, const std::string& merges_path)
   for (const BpeMerge& merge : merges_) made[static_cast<size_t>(merge.result)] = true;
   for (size_t i = 0; i < merges_.size(); ++i)
     for (const int32_t part : {merges_[i].left, merges_[i].right})
-      if (unmade != Unmade::whole_piece && !made[static_cast<size_t>(part)])
+      // A part that is found as a whole piece will do, but an added token may have any text: that is not of GPT-2's alphabet.
+      if (!made[static_cast<size_t>(part)] && (unmade != Unmade::whole_piece || flags_[static_cast<size_t>(part)].added))
         throw FileError(merges_path, str("merge ", i + 1),
                         str("the part ", shown(texts_[static_cast<size_t>(part)]), " is made by no merge"));
 
