@@ -6,7 +6,10 @@ cd "$(dirname "$0")/../.."
 seconds=${1:-60}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(utf8 json toml safetensors pickle pt_file bpe_files tokenizer_json idx jpeg png encode token_file dataset_meta image_meta cifar)
+# Targets, and the files of data that they link, are those of CMakeLists.txt.
+list=tests/fuzz/CMakeLists.txt
+[ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(sed -n 's/^aot_fuzz(\([a-z0-9_]*\) .*/\1/p' "$list")
+mapfile -t data < <(sed -n '/^set(AOT_FUZZ_DATA/,/)/p' "$list" | grep -o '[a-z0-9_]*\.cpp')
 clang=${CLANG:-clang++-14}
 out=build/fuzz
 flags=(-std=c++20 -O1 -g -Isrc -I. -fsanitize=address,undefined -fno-sanitize-recover=all)
@@ -14,15 +17,16 @@ flags=(-std=c++20 -O1 -g -Isrc -I. -fsanitize=address,undefined -fno-sanitize-re
 export ASAN_OPTIONS=quarantine_size_mb=16
 mkdir -p "$out/io"
 
-# As in CMakeLists.txt: the part of data that needs nothing of core.
-for source in src/aot/io/*.cpp src/aot/data/{bpe_tokenizer,cifar_images,image_meta,meta,split_pattern,text_place,token_file,tokenizer}.cpp; do
+objects=()
+for source in src/aot/io/*.cpp "${data[@]/#/src/aot/data/}"; do
   object=$out/io/$(basename "$source").o
+  objects+=("$object")
   [ "$object" -nt "$source" ] || "$clang" "${flags[@]}" -fsanitize=fuzzer-no-link -c "$source" -o "$object"
 done
 for target in "${targets[@]}"; do
-  "$clang" "${flags[@]}" -fsanitize=fuzzer "tests/fuzz/$target.cpp" "$out"/io/*.o -lcrypto -lpcre2-8 -lz -ljpeg -lpng -o "$out/$target"
+  "$clang" "${flags[@]}" -fsanitize=fuzzer "tests/fuzz/$target.cpp" "${objects[@]}" -lcrypto -lpcre2-8 -lz -ljpeg -lpng -o "$out/$target"
   mkdir -p "$out/corpus/$target"
-  case $target in json | safetensors | bpe_files | tokenizer_json | dataset_meta | image_meta) dictionary=tests/fuzz/json.dict ;; toml) dictionary=tests/fuzz/toml.dict ;; *) dictionary= ;; esac
+  case $target in json | safetensors | bpe_files | tokenizer_json | json_lines | dataset_meta | image_meta) dictionary=tests/fuzz/json.dict ;; toml) dictionary=tests/fuzz/toml.dict ;; *) dictionary= ;; esac
   echo "== $target, $seconds s"
   "$out/$target" "$out/corpus/$target" "tests/fuzz/corpus/$target" -max_total_time="$seconds" -timeout=1 -rss_limit_mb=256 -max_len=16384 \
     -print_final_stats=1 -verbosity=0 ${dictionary:+-dict=$dictionary} -artifact_prefix="$out/$target-"
