@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <system_error>
 #include <thread>
 
 #include "aot/core/signals.h"
@@ -22,9 +23,8 @@ size_t task_length(const Tokenizer& tokenizer, std::string_view text) {
 
 }  // namespace
 
-EncoderTeam::EncoderTeam(const Tokenizer& tokenizer, int64_t threads) : tokenizer_(tokenizer) {
-  for (int64_t i = 0; i < std::max<int64_t>(threads, 1); ++i) encoders_.push_back(tokenizer.encoder());
-}
+EncoderTeam::EncoderTeam(const Tokenizer& tokenizer, int64_t threads)
+    : tokenizer_(tokenizer), threads_(static_cast<size_t>(std::max<int64_t>(threads, 1))) {}
 
 void EncoderTeam::divide(const std::vector<TextPart>& parts) {
   task_count_ = 0;
@@ -66,16 +66,21 @@ void EncoderTeam::run(Task& task, Encoder& encoder, const std::vector<int32_t>& 
 void EncoderTeam::encode(const std::vector<TextPart>& parts, const std::vector<int32_t>& separator,
                          const std::function<void(const std::vector<int32_t>&)>& take) {
   divide(parts);
+  const size_t wanted = std::min(threads_, task_count_);
+  while (encoders_.size() < wanted) encoders_.push_back(tokenizer_.encoder());
   std::atomic<size_t> next = 0;
   const auto work = [&](size_t encoder) {
     for (size_t task = next++; task < task_count_; task = next++) run(tasks_[task], *encoders_[encoder], separator);
   };
   {
     const BlockedSignals blocked;  // they are for the main thread
-    std::vector<std::thread> threads;
-    for (size_t i = 1; i < std::min(encoders_.size(), task_count_); ++i) threads.emplace_back(work, i);
+    std::vector<std::jthread> threads;
+    try {
+      for (size_t i = 1; i < wanted; ++i) threads.emplace_back(work, i);
+    } catch (const std::system_error&) {
+      // No more threads to be had: those that run take all tasks.
+    }
     work(0);
-    for (std::thread& thread : threads) thread.join();
   }
   for (size_t task = 0; task < task_count_; ++task) {
     if (tasks_[task].error) std::rethrow_exception(tasks_[task].error);

@@ -33,7 +33,8 @@ class EncoderTeam {
   static void run(Task& task, Encoder& encoder, const std::vector<int32_t>& separator);
 
   const Tokenizer& tokenizer_;
-  std::vector<std::unique_ptr<Encoder>> encoders_;  // one for each thread
+  size_t threads_;                                  // at most
+  std::vector<std::unique_ptr<Encoder>> encoders_;  // one for each thread that was ever of use
   std::vector<Task> tasks_;                         // kept for their memory; the first task_count_ are in use
   size_t task_count_ = 0;
 };
