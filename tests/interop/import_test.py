@@ -170,10 +170,13 @@ class Others(InteropTest):
 
 class Memory(InteropTest):
     @staticmethod
-    def peak(*arguments):
+    def peak(*arguments, code=0):
         """Resident bytes at most."""
         process = subprocess.Popen([AOT, *map(str, arguments), "--quiet", "--threads", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        return os.wait4(process.pid, 0)[2].ru_maxrss * 1024
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == code, f"aot {' '.join(map(str, arguments))}: exit {process.returncode}, need {code}"
+        return usage.ru_maxrss * 1024
 
     def test_a_checkpoint_passes_tensor_by_tensor(self):
         layers, width, heads, context, vocab = 12, 512, 8, 64, 20000
@@ -182,7 +185,7 @@ class Memory(InteropTest):
         path = self.folder / "large.pt"
         torch.save({"model": {**weights, "lm_head.weight": weights["transformer.wte.weight"]}, "model_args": arguments}, path)
         size = path.stat().st_size
-        idle = self.peak("convert", "--from", "nanogpt", self.folder / "absent.pt", self.folder / "none")
+        idle = self.peak("convert", "--from", "nanogpt", self.folder / "absent.pt", self.folder / "none", code=3)
         for number, more in enumerate(([], ["--dtype", "bfloat16"], ["--verify"])):
             with self.subTest(more):
                 taken = self.peak("convert", "--from", "nanogpt", path, self.folder / f"large-{number}", *more) - idle
