@@ -91,6 +91,21 @@ class Export(InteropTest):
         self.assertIsNone(rows["more"]["shape_a"])
         self.assertEqual(rows["layers.0.norm.weight"]["shape_b"], [5])
 
+    def test_differences_go_on_after_integers_and_nan(self):
+        def diff(a, b, code):
+            return json.loads(self.run_aot("inspect", "--diff", self.folder / a, self.folder / b, "--json", code=code).stdout)
+
+        infinite = torch.tensor([1.0, float("inf")])
+        tensors = {"infinite": infinite, "nan": torch.tensor([1.0, 2.0]), "steps": torch.tensor([1, 2]), "w": torch.ones(3)}
+        write_safetensors(self.folder / "a.safetensors", tensors)
+        write_safetensors(self.folder / "b.safetensors", {**tensors, "steps": torch.tensor([3, 4])})
+        write_safetensors(self.folder / "c.safetensors", {**tensors, "nan": torch.tensor([1.0, float("nan")]), "w": torch.zeros(3)})
+        write_safetensors(self.folder / "d.safetensors", {**tensors, "infinite": -infinite, "steps": torch.tensor([1])})
+        self.assertEqual(diff("a.safetensors", "b.safetensors", 0), {"tensors_in_all": 4, "different": 0, "tensors": [], "compared_by_shape": ["steps"]})
+        self.assertEqual([row["tensor"] for row in diff("a.safetensors", "c.safetensors", 1)["tensors"]], ["nan", "w"])
+        self.assertEqual([row["tensor"] for row in diff("c.safetensors", "c.safetensors", 1)["tensors"]], ["nan"])
+        self.assertEqual([row["tensor"] for row in diff("a.safetensors", "d.safetensors", 1)["tensors"]], ["infinite", "steps"])
+
     def test_models_of_another_kind_do_not_fit_nanogpt(self):
         for name, words in [("mssa", "block gpt2"), ("mssa-gpt2", "mixer mhsa"), ("gpt2", "gelu-tanh")]:
             self.assertIn(words, self.run_aot("convert", self.trained(name), "--to", "nanogpt", self.folder / "refused.pt", code=2).stderr)

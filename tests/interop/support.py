@@ -19,7 +19,7 @@ except ImportError:
     os._exit(77)  # ctest counts it as skipped; unittest would catch sys.exit while it looks for tests
 
 AOT = os.environ.get("AOT_COMMAND", "build/release/aot")
-NAMES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
+NAMES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "I64": torch.int64}
 
 
 def write_safetensors(path, tensors):

@@ -33,11 +33,14 @@ struct TensorDifference {
   std::string name;
   std::vector<int64_t> shape_a, shape_b;
   bool in_a = false, in_b = false;
-  double largest = 0, mean = 0;  // of |a - b|, when both are there with one shape
-  [[nodiscard]] bool comparable() const { return in_a && in_b && shape_a == shape_b; }
+  bool numbers = false;          // both are there with one shape, and hold floating-point numbers
+  double largest = 0, mean = 0;  // of |a - b| with `numbers`; NaN where one of the two is
+  [[nodiscard]] bool same_shape() const { return in_a && in_b && shape_a == shape_b; }
+  [[nodiscard]] bool differs() const { return !same_shape() || !(largest == 0); }
 };
 
-/// Tensor by tensor in the order of their names; two tensors are in memory at a time.
+/// Tensor by tensor in the order of their names; two tensors are in memory at a time. Of integers, and of types that no model's weights
+/// have, shapes are compared alone.
 std::vector<TensorDifference> compare_tensors(const NamedTensors& a, const NamedTensors& b);
 
 }  // namespace aot

@@ -28,17 +28,14 @@ std::string place_of(const std::string& tensor) {
   return "tensor '" + escaped(tensor, 120) + "'";
 }
 
-at::ScalarType dtype_of(const std::string& dtype, const std::string& path, const std::string& name) {
+bool is_floating_dtype(const std::string& dtype) {
   const auto type = scalar_type_of(dtype);
-  if (!type || !at::isFloatingType(*type)) throw FileError(path, place_of(name), "dtype " + dtype + ", need floating-point numbers");
-  return *type;
+  return type && at::isFloatingType(*type);
 }
 
-at::Tensor as_weights(const at::Tensor& numbers, const std::string& path, const std::string& name) {
-  at::Tensor out = numbers.to(at::kFloat).contiguous();
-  if (const int64_t element = first_non_finite(out); element >= 0)
-    throw FileError(path, place_of(name), str("non-finite value at element ", element));
-  return out;
+at::ScalarType dtype_of(const std::string& dtype, const std::string& path, const std::string& name) {
+  if (!is_floating_dtype(dtype)) throw FileError(path, place_of(name), "dtype " + dtype + ", need floating-point numbers");
+  return *scalar_type_of(dtype);
 }
 
 class Safetensors : public NamedTensors {
@@ -59,13 +56,17 @@ class Safetensors : public NamedTensors {
     const auto found = found_.find(name);
     return found == found_.end() ? nullptr : &found->second.second->shape;
   }
-  [[nodiscard]] at::Tensor read(const std::string& name) const override {
+  [[nodiscard]] bool is_floating(const std::string& name) const override {
+    const auto found = found_.find(name);
+    return found != found_.end() && is_floating_dtype(found->second.second->dtype);
+  }
+  [[nodiscard]] at::Tensor read_any(const std::string& name) const override {
     const auto found = found_.find(name);
     if (found == found_.end()) throw FileError(path_, place_of(name), "missing tensor");
     const auto& [shard, entry] = found->second;
     const at::Tensor numbers = at::empty(entry->shape, dtype_of(entry->dtype, shard->path(), name));
     shard->read(*entry, numbers.mutable_data_ptr());
-    return as_weights(numbers, shard->path(), name);
+    return numbers.to(at::kFloat);
   }
 
  private:
@@ -122,7 +123,11 @@ class StateDict : public NamedTensors {
     const auto found = tensors_.find(name);
     return found == tensors_.end() ? nullptr : &found->second->shape;
   }
-  [[nodiscard]] at::Tensor read(const std::string& name) const override {
+  [[nodiscard]] bool is_floating(const std::string& name) const override {
+    const auto found = tensors_.find(name);
+    return found != tensors_.end() && is_floating_dtype(file_->dtype(*found->second));
+  }
+  [[nodiscard]] at::Tensor read_any(const std::string& name) const override {
     const auto found = tensors_.find(name);
     if (found == tensors_.end()) throw FileError(path(), place_of(name), "missing tensor");
     const PickleTensor& tensor = *found->second;
@@ -133,7 +138,7 @@ class StateDict : public NamedTensors {
     for (size_t i = 0; i < tensor.shape.size(); ++i) span += (tensor.shape[i] - 1) * tensor.strides[i];
     const at::Tensor numbers = at::empty({span}, type);
     file_->read(tensor, 0, numbers.mutable_data_ptr(), numbers.nbytes());
-    return as_weights(at::as_strided(numbers, tensor.shape, tensor.strides), path(), name);
+    return at::as_strided(numbers, tensor.shape, tensor.strides).to(at::kFloat).contiguous();
   }
 
  private:
@@ -155,6 +160,13 @@ class StateDict : public NamedTensors {
 };
 
 }  // namespace
+
+at::Tensor NamedTensors::read(const std::string& name) const {
+  at::Tensor numbers = read_any(name);
+  if (const int64_t element = first_non_finite(numbers); element >= 0)
+    throw FileError(path(), place_of(name), str("non-finite value at element ", element));
+  return numbers;
+}
 
 const std::vector<int64_t>& NamedTensors::shape(const std::string& name, size_t rank) const {
   const std::vector<int64_t>* found = shape(name);

@@ -21,8 +21,12 @@ class NamedTensors {
   [[nodiscard]] virtual const std::vector<std::string>& names() const = 0;
   /// Null when there is no tensor of that name.
   [[nodiscard]] virtual const std::vector<int64_t>* shape(const std::string& name) const = 0;
-  /// The numbers as float32, contiguous. Throws FileError: `missing tensor`, `non-finite value`, `dtype`.
-  [[nodiscard]] virtual at::Tensor read(const std::string& name) const = 0;
+  /// Whether there is a tensor of that name that holds floating-point numbers: what the others read.
+  [[nodiscard]] virtual bool is_floating(const std::string& name) const = 0;
+  /// The numbers as float32, contiguous, in memory of their own. Throws FileError: `missing tensor`, `dtype`.
+  [[nodiscard]] virtual at::Tensor read_any(const std::string& name) const = 0;
+  /// The same, of a tensor without NaN and infinity. Throws `non-finite value` too.
+  [[nodiscard]] at::Tensor read(const std::string& name) const;
   [[nodiscard]] bool has(const std::string& name) const { return shape(name) != nullptr; }
   /// The shape of a tensor that must be there with `rank` dimensions of at least 1, from which settings of a model are taken. Throws
   /// FileError: `missing tensor`, `needs`.
