@@ -286,7 +286,7 @@ AOT_INLINE Vec round(Vec a) {
 AOT_INLINE Vec scale_or_zero(Vec p, Vec n, Vec x) {
   for (int i = 0; i < 4; ++i) {
     const bool nan = x.v[i] != x.v[i];
-    const int whole = nan ? 0 : static_cast<int>(n.v[i]), half = whole >> 1;
+    const int whole = x.v[i] >= -126.0F ? static_cast<int>(n.v[i]) : 0, half = whole >> 1;
     const Vec::Ints bits = {(half + 127) << 23, (whole - half + 127) << 23, 0, 0};
     const Vec::Lanes factors = reinterpret_cast<Vec::Lanes>(bits);
     p.v[i] = nan || x.v[i] >= -126.0F ? p.v[i] * factors[0] * factors[1] : 0.0F;
