@@ -299,11 +299,9 @@ class Unpickler {
         return real();
 
       case 'U':
-        return push_text(take(little_endian(1)));
-      case 'T':
-        return push_text(take(little_endian(4)));
       case '\x8c':
         return push_text(take(little_endian(1)));
+      case 'T':
       case 'X':
         return push_text(take(little_endian(4)));
       case '\x8d':
