@@ -132,6 +132,15 @@ class Gpt2(InteropTest):
                 source = self.saved(f"bad-{number}", weights, 1, 1, **settings)
                 self.assertIn(words, self.run_aot("convert", "--from", "gpt2", source, self.folder / "refused", code=3).stderr)
 
+    def test_a_tokenizer_that_cannot_be_read_is_a_warning(self):
+        source = self.saved("no-tokenizer", plain.gpt2_weights(self.generator, 1, 32, 16, 256, True), 1, 1)
+        (source / "tokenizer.json").write_text('{"version": "1.0", "model": {"type": "Unigram"}}')
+        done = self.run_aot("convert", "--from", "gpt2", source, self.folder / "without", "--json")
+        self.assertFalse(json.loads(done.stdout)["tokenizer"])
+        self.assertIn("warning: ", done.stderr)
+        self.assertIn("tokenizer.json", done.stderr)
+        self.assertFalse((self.folder / "without" / "tokenizer.json").exists())
+
     def test_shards_are_plain_names(self):
         source = self.saved("shards", plain.gpt2_weights(self.generator, 1, 32, 16, 256, True), 1, 1, shards=2)
         index = source / "model.safetensors.index.json"

@@ -2,6 +2,7 @@
 // Folders of transformers' GPT2LMHeadModel.
 #include <filesystem>
 
+#include "aot/core/log.h"
 #include "aot/data/tokenizer.h"
 #include "aot/interop/gpt2_layout.h"
 #include "aot/io/error.h"
@@ -28,8 +29,12 @@ bool gelu_is_tanh(const Json& config, const std::string& path) {
 
 /// tokenizer.json, or GPT-2's two files; a tokenizer that we cannot read leaves the model without one.
 std::string tokenizer_of(const fs::path& folder) {
-  if (fs::exists(folder / "tokenizer.json")) return read_tokenizer((folder / "tokenizer.json").string())->to_json();
-  if (fs::exists(folder / "merges.txt") || fs::exists(folder / "vocab.bpe")) return read_gpt2_tokenizer(folder.string())->to_json();
+  try {
+    if (fs::exists(folder / "tokenizer.json")) return read_tokenizer((folder / "tokenizer.json").string())->to_json();
+    if (fs::exists(folder / "merges.txt") || fs::exists(folder / "vocab.bpe")) return read_gpt2_tokenizer(folder.string())->to_json();
+  } catch (const Error& error) {
+    log_warning(str(error.what(), "; the model is left without a tokenizer"));
+  }
   return {};
 }
 
