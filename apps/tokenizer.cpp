@@ -127,14 +127,17 @@ void run_train(const TrainState& state, const GeneralOptions& general) {
   catch_stop_signals();
   std::error_code ignored;
   const bool is_folder = state.out.back() == '/' || std::filesystem::is_directory(state.out, ignored);
-  if (is_folder) make_folders(state.out);
   const std::string path = is_folder ? state.out + (state.out.back() == '/' ? "" : "/") + "tokenizer.json" : state.out;
-  require_writable(path);
+  if (!is_folder) require_writable(path);
   ScanRequest request;
   request.field = state.field;
   const ScanResult scan = scan_sources(list_sources(state.inputs, state.field), request);
   if (scan.skipped > 0) log_info(str("skipped ", scan.skipped, " files that are empty or no text (--verbose names them)"));
   if (!scan.stopped && scan.sources.empty()) throw FileError(state.inputs.front(), "", "no text files in here, need at least one");
+  if (is_folder && !scan.stopped) {
+    make_folders(state.out);
+    require_writable(path);
+  }
   const auto start = std::chrono::steady_clock::now();
   const std::optional<TokenizerFile> file = scan.stopped ? std::nullopt : train_bpe(scan.sources, state.field, state.vocab);
   if (!file) return log_warning("stopped; nothing was written");

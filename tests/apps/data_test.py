@@ -205,6 +205,8 @@ class Tokenizer(CommandTest):
             for name in ("tokenizer.json", "train.bin", "val.bin"):
                 self.assertEqual(*((pathlib.Path(folder) / out / name).read_bytes() for out in ("one", "other")))
             self.assertIn("--vocab", self.error_of("tokenizer", "train", str(path), "--out", written, code=2))
+            self.assertIn("no such file", self.error_of("tokenizer", "train", folder + "/absent", "--vocab", "300", "--out", folder + "/no/", code=3))
+            self.assertFalse((pathlib.Path(folder) / "no").exists())
 
     def test_half_a_character_is_replaced_in_json_only(self):
         self.assertEqual(self.json_of("tokenizer", "decode", "195", "--tokenizer", "byte", "--json")["text"], "\ufffd")
