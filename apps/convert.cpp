@@ -3,9 +3,12 @@
 #include "aot/interop/convert.h"
 
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 
+#include "aot/core/log.h"
+#include "aot/core/signals.h"
 #include "aot/io/error.h"
 #include "aot/io/json.h"
 #include "apps/command.h"
@@ -69,7 +72,10 @@ void add_convert(Subcommand& command) {
   GeneralOptions& general = command.general;
   command.app.callback([state, &general] {
     resolve(state->fields);
-    const Conversion done = convert(state->options);
+    catch_stop_signals();
+    const std::optional<Conversion> converted = convert(state->options);
+    if (!converted) return log_warning("stopped; nothing was written");
+    const Conversion& done = *converted;
     print(general.json ? dump_json(as_json(state->options, done)) + "\n" : as_text(state->options, done));
     if (!done.holds())
       throw Error(ExitCode::failed,

@@ -2,8 +2,10 @@
 """Models made elsewhere, imported: logits of `aot` against Python's on the same weights."""
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import unittest
 
 import plain
@@ -187,13 +189,31 @@ class Memory(InteropTest):
         assert process.returncode == code, f"aot {' '.join(map(str, arguments))}: exit {process.returncode}, need {code}"
         return usage.ru_maxrss * 1024
 
-    def test_a_checkpoint_passes_tensor_by_tensor(self):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
         layers, width, heads, context, vocab = 12, 512, 8, 64, 20000
-        weights = plain.gpt2_weights(self.generator, layers, width, context, vocab, True)
+        weights = plain.gpt2_weights(cls.generator, layers, width, context, vocab, True)
         arguments = {"n_layer": layers, "n_head": heads, "n_embd": width, "block_size": context, "bias": True, "vocab_size": vocab, "dropout": 0.0}
-        path = self.folder / "large.pt"
-        torch.save({"model": {**weights, "lm_head.weight": weights["transformer.wte.weight"]}, "model_args": arguments}, path)
-        size = path.stat().st_size
+        cls.path = cls.folder / "large.pt"
+        torch.save({"model": {**weights, "lm_head.weight": weights["transformer.wte.weight"]}, "model_args": arguments}, cls.path)
+
+    def test_a_stop_leaves_nothing_and_the_next_one_clears_what_a_killed_one_left(self):
+        place = self.folder / "stopped"
+        place.mkdir()
+        arguments = ["convert", "--from", "nanogpt", self.path, place / "out"]
+        for number, code in [(signal.SIGTERM, 143), (signal.SIGKILL, -9)]:
+            process = subprocess.Popen([AOT, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while process.poll() is None and not list(place.iterdir()):
+                time.sleep(0.005)
+            process.send_signal(number)
+            self.assertEqual(process.wait(timeout=60), code)
+            self.assertEqual(len(list(place.iterdir())), 1 if number == signal.SIGKILL else 0)
+        self.run_aot(*arguments)
+        self.assertEqual([path.name for path in place.iterdir()], ["out"])
+
+    def test_a_checkpoint_passes_tensor_by_tensor(self):
+        path, size = self.path, self.path.stat().st_size
         idle = self.peak("convert", "--from", "nanogpt", self.folder / "absent.pt", self.folder / "none", code=3)
         for number, more in enumerate(([], ["--dtype", "bfloat16"], ["--verify"])):
             with self.subTest(more):

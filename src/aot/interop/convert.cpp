@@ -4,7 +4,9 @@
 #include <filesystem>
 #include <utility>
 
+#include "aot/core/atomic.h"
 #include "aot/core/log.h"
+#include "aot/core/signals.h"
 #include "aot/io/error.h"
 #include "aot/io/file.h"
 #include "aot/io/output.h"
@@ -31,11 +33,15 @@ void write_model(const std::string& format, const ForeignModel& model, const std
   return write_aot(model, path, dtype);
 }
 
-/// Tells how far the reading of `model` is, twice over: digests are taken before anything is written.
+/// Ends the writing of a model.
+struct Stopped {};
+
+/// Tells how far the reading of `model` is, twice over: digests are taken before anything is written. Throws Stopped after a stop signal.
 ForeignModel with_progress(ForeignModel model, double bytes, Progress& progress) {
   const auto done = std::make_shared<double>(0);
   for (LazyTensor& tensor : model.tensors)
     tensor.read = [read = std::move(tensor.read), done, bytes, &progress] {
+      if (stop_signal() != 0) throw Stopped();
       at::Tensor numbers = read();
       *done += static_cast<double>(numbers.nbytes());
       progress.update(*done > bytes ? (*done - bytes) / 1e6 : 0, *done > bytes ? "" : "digests");
@@ -46,7 +52,7 @@ ForeignModel with_progress(ForeignModel model, double bytes, Progress& progress)
 
 }  // namespace
 
-Conversion convert(ConvertOptions options) {
+std::optional<Conversion> convert(ConvertOptions options) {
   while (options.target.size() > 1 && options.target.back() == '/') options.target.pop_back();
   if (options.source.empty() || options.target.empty())
     throw UsageError("convert needs SOURCE and TARGET", "e.g. aot convert --from nanogpt out/ckpt.pt model");
@@ -66,12 +72,15 @@ Conversion convert(ConvertOptions options) {
   if (out.task == "vision" && options.to != "aot")
     throw UsageError("--to " + options.to + " takes language models, this is one for vision", "use --to aot");
   make_folders(folder_of(options.target));
-  {
+  remove_leftovers(folder_of(options.target), std::filesystem::path(options.target).filename().string());
+  try {
     const double bytes = static_cast<double>(out.parameters) * sizeof(float);
     Progress progress("convert", bytes / 1e6, "MB");
     write_model(options.to, with_progress(model, bytes, progress), options.target, dtype);
+  } catch (const Stopped&) {
+    return std::nullopt;
   }
-  if (!options.verify) return out;
+  if (!options.verify || stop_signal() != 0) return out;
 
   log_info("comparing logits");
   const at::Tensor probe = std::visit([](const auto& settings) { return probe_of(settings); }, model.options);

@@ -30,8 +30,9 @@ struct Conversion {
   [[nodiscard]] bool holds() const { return !difference || difference->relative() <= bound; }
 };
 
-/// Reads, writes, and with `verify` reads back. Nothing is overwritten: the target must not exist. Tensors pass one at a time.
-Conversion convert(ConvertOptions options);
+/// Reads, writes, and with `verify` reads back. Nothing is overwritten: the target must not exist. Tensors pass one at a time. Nothing when
+/// a stop signal came before all was written: then nothing is left.
+std::optional<Conversion> convert(ConvertOptions options);
 
 /// The writers. `model` is of a language model for all but write_aot.
 void write_aot(const ForeignModel& model, const std::string& target, at::ScalarType dtype);
