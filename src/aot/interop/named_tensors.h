@@ -21,7 +21,7 @@ class NamedTensors {
   [[nodiscard]] virtual const std::vector<std::string>& names() const = 0;
   /// Null when there is no tensor of that name.
   [[nodiscard]] virtual const std::vector<int64_t>* shape(const std::string& name) const = 0;
-  /// Whether there is a tensor of that name that holds floating-point numbers: what the others read.
+  /// Whether there is a tensor of that name, of floating-point numbers: what is needed to read it.
   [[nodiscard]] virtual bool is_floating(const std::string& name) const = 0;
   /// The numbers as float32, contiguous, in memory of their own. Throws FileError: `missing tensor`, `dtype`.
   [[nodiscard]] virtual at::Tensor read_any(const std::string& name) const = 0;
