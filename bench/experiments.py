@@ -92,7 +92,7 @@ def digits(lab):
 def shapes(lab):
     data = lab.o.out / "data"
     if not data.exists():
-        lab.aot("data", "make", "shapes", "--count", 10000, "--val-count", 400, "--seed", 1, "--out", data)
+        lab.aot("data", "make", "shapes", "--count", 10000, "--val", 0.04, "--seed", 1, "--out", data)
     common = ["--data", data, "--patch", "8", "--image-size", "64", "--channels", "3", "--classes", "8", "--steps", "1500", "--batch", "64", "--flip", "0.5", "--eval-every", "0"]
     flags = {name: ["--preset", f"{name}-digits", *common, *SHAPES[name]] for name in lab.chosen(SHAPES)}
     controls = ("permuted_heads", "random_projections", "whole_picture")

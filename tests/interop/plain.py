@@ -6,9 +6,10 @@ import torch
 from torch.nn import functional as F
 
 
-def gpt2_weights(generator, layers, width, context, vocab, bias, prefix="transformer."):
-    """Random weights under nanoGPT's names, (out, in); far from zero, so that a wrong place shows."""
-    def normal(*shape, mean=0.0, deviation=0.2):
+def gpt2_weights(generator, layers, width, context, vocab, bias, prefix="transformer.", deviation=0.2):
+    """Random weights under nanoGPT's names, (out, in); far from zero, so that a wrong place shows. Wide or deep models need a smaller deviation, or
+    rounding grows from layer to layer."""
+    def normal(*shape, mean=0.0):
         return torch.randn(*shape, generator=generator) * deviation + mean
 
     weights = {"wte.weight": normal(vocab, width), "wpe.weight": normal(context, width)}
