@@ -48,7 +48,8 @@ TEST(Svg, BandsWithoutANameAreNotInTheLegend) {
     return count;
   };
   EXPECT_EQ(keys(svg({.title = "t", .series = {{"line", {{0, 1}, {1, 1}}}}, .bands = {band}})), 1u);
-  EXPECT_FALSE(contains(svg({.title = "t", .x_label = "x", .y_label = "y", .series = {{"line", {{0, 1}, {1, 1}}}}, .bands = {band}}), "></text>"));
+  EXPECT_FALSE(
+      contains(svg({.title = "t", .x_label = "x", .y_label = "y", .series = {{"line", {{0, 1}, {1, 1}}}}, .bands = {band}}), "></text>"));
 }
 
 TEST(Svg, PointsThatAreNotFiniteBreakTheLine) {
