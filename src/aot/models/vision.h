@@ -63,8 +63,8 @@ struct VisionInput {
 
 class VisionModel {
  public:
-  /// Weights are drawn from `seed`: N(0, 0.02), output projections N(0, 0.02 / sqrt(2 L)), the patch map N(0, 1 / sqrt(3 C s^2)), norms 1,
-  /// biases 0; class token and positions N(0, 0.02), after a normed stem N(0, 1).
+  /// Weights are drawn from `seed`: matrices of blocks and the patch map N(0, 1 / sqrt(3 fan-in)), head N(0, 0.02), norms 1, biases 0;
+  /// class token and positions N(0, 0.02), after a normed stem N(0, 1).
   VisionModel(const VisionOptions& options, uint64_t seed);
   /// Parameters with shapes but no numbers, to count and describe a model of any size.
   static VisionModel without_storage(const VisionOptions& options);
