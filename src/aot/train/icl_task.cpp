@@ -11,6 +11,7 @@
 #include "aot/io/error.h"
 #include "aot/models/checkpoint.h"
 #include "aot/models/regression.h"
+#include "aot/train/model_fields.h"
 #include "aot/train/task.h"
 
 namespace aot {
@@ -116,13 +117,8 @@ TaskEntry icl_task() {
           .counted = "prompts",
           .describe = describe_task,
           .units_per_row = [](const RunSettings&) { return int64_t{1}; },
-          .set_model =
-              [](Fields& fields, const std::string& checkpoint) {
-                RegressionOptions options = read_regression_options(checkpoint);
-                Fields saved;
-                describe(saved, options);
-                fields.set_from(saved.entries(), Origin::preset, checkpoint + "/config.json");
-              },
+          .set_model = [](Fields& fields,
+                          const std::string& checkpoint) { set_model_fields(fields, read_regression_options(checkpoint), checkpoint); },
           .open = [](RunSettings& settings) -> TaskPtr { return std::make_unique<IclTask>(settings); }};
 }
 

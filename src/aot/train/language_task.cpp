@@ -11,6 +11,7 @@
 #include "aot/io/error.h"
 #include "aot/models/checkpoint.h"
 #include "aot/train/evaluate.h"
+#include "aot/train/model_fields.h"
 #include "aot/train/task.h"
 
 namespace aot {
@@ -133,13 +134,8 @@ TaskEntry language_task() {
           .counted = "windows",
           .describe = describe_task,
           .units_per_row = [](const RunSettings& settings) { return settings.language.context; },
-          .set_model =
-              [](Fields& fields, const std::string& checkpoint) {
-                LanguageOptions options = read_model_options(checkpoint);
-                Fields saved;
-                describe(saved, options);
-                fields.set_from(saved.entries(), Origin::preset, checkpoint + "/config.json");
-              },
+          .set_model = [](Fields& fields,
+                          const std::string& checkpoint) { set_model_fields(fields, read_model_options(checkpoint), checkpoint); },
           .open = [](RunSettings& settings) -> TaskPtr { return std::make_unique<LanguageTask>(settings); }};
 }
 

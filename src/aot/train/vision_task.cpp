@@ -10,6 +10,7 @@
 #include "aot/models/checkpoint.h"
 #include "aot/models/vision.h"
 #include "aot/models/vision_transfer.h"
+#include "aot/train/model_fields.h"
 #include "aot/train/task.h"
 
 namespace aot {
@@ -156,12 +157,7 @@ TaskEntry vision_task() {
           .units_per_row = [](const RunSettings&) { return int64_t{1}; },
           .set_model =
               [](Fields& fields, const std::string& checkpoint) {
-                VisionOptions options = read_vision_options(checkpoint);
-                Fields saved;
-                describe(saved, options);
-                std::vector<TomlEntry> entries = saved.entries();
-                std::erase_if(entries, [](const TomlEntry& entry) { return entry.key == "classes"; });  // the new data's
-                fields.set_from(entries, Origin::preset, checkpoint + "/config.json");
+                set_model_fields(fields, read_vision_options(checkpoint), checkpoint, "classes");  // the new data has its own
               },
           .open = [](RunSettings& settings) -> TaskPtr { return std::make_unique<VisionTask>(settings); }};
 }
