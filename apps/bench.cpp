@@ -8,6 +8,7 @@
 #include "aot/core/device.h"
 #include "aot/core/random.h"
 #include "aot/io/error.h"
+#include "aot/ops/mssa_kernel.h"
 #include "aot/train/metrics.h"
 #include "aot/train/trainer.h"
 #include "apps/bench.h"
@@ -60,6 +61,7 @@ void run_step(const BenchFlags& flags, const GeneralOptions& general) {
   const int64_t base = peak_resident_bytes();
   const LanguageOptions& o = flags.model;
   const bool causal = flags.mask == "causal";
+  const MssaCounts before = mssa_counts();
   const LanguageModel model(o, 0);
   TrainOptions options;
   options.batch = flags.batch;
@@ -86,6 +88,9 @@ void run_step(const BenchFlags& flags, const GeneralOptions& general) {
   const double attention = (causal ? 6.0 : 12.0) * static_cast<double>(o.layers * o.width * o.context);
   const double flop = tokens * (6.0 * static_cast<double>(parameters) + attention);
   Json json = bench_row("training step", flags, times, base);  // memory is read before the ceiling is measured
+  const MssaCounts after = mssa_counts();
+  json["fallbacks"] = fallback_share(before, after);
+  json["error"] = step_error(flags);
   const double gflops = flop / times.median_ms / 1e6, peak = measured_ceilings().multiply_add_gflops;
   json["recompute"] = flags.recompute;
   if (listening) json["heard"] = listening->heard();

@@ -100,8 +100,7 @@ void run(const AttentionFlags& flags, const GeneralOptions& general) {
   const auto [our_error, our_gradient_error] = errors(ours, options, rotary);
   const auto [their_error, their_gradient_error] = errors(theirs, options, rotary);
   const MssaCounts after = mssa_counts();
-  const Json more = {
-      {"fallbacks", static_cast<double>(after.fallbacks - before.fallbacks) / static_cast<double>(after.heads - before.heads)}};
+  const Json more = {{"fallbacks", fallback_share(before, after)}};
   const Json shape = {{"batch", flags.batch}, {"heads", flags.heads},   {"tokens", flags.tokens}, {"head_dim", flags.head_dim},
                       {"mask", flags.mask},   {"rotary", flags.rotary}, {"norm", flags.norm}};
   const double pairs = static_cast<double>(flags.batch * flags.tokens * flags.tokens) * (causal ? 0.5 : 1);

@@ -9,7 +9,6 @@
 #include "aot/core/random.h"
 #include "aot/generate/decoder.h"
 #include "aot/generate/sampling.h"
-#include "aot/kernels/cpu/path.h"
 #include "aot/ops/ceilings.h"
 #include "apps/bench_model.h"
 #include "apps/bench_support.h"
@@ -77,7 +76,6 @@ void run_decode(const BenchFlags& flags, const GeneralOptions& general) {
   const Repeats times = timed([&] { decoder.step(); }, flags.seconds, 8, kLeastTokens);
   Json json = bench_row("decode", flags, times, base);
   json["context"] = flags.model.context;
-  json["path"] = std::string(name_of(cpu_path()));
   json["state_bytes"] = decoder.state_bytes();
   json["tokens_per_s"] = 1e3 * static_cast<double>(flags.batch) / times.median_ms;
   if (decoder.read_bytes() > 0) {
@@ -88,6 +86,7 @@ void run_decode(const BenchFlags& flags, const GeneralOptions& general) {
     json["ceiling_gb_per_s"] = ceiling;
     json["fraction"] = rate / ceiling;
   }
+  json["error"] = decode_error(flags);
   if (flags.compare) json["compared"] = compared(model, decoder, flags);
   print_bench_row(json, general);
   if (general.json || !json.contains("fraction")) return;

@@ -9,6 +9,7 @@
 #include <torch/version.h>
 
 #include "aot/core/device.h"
+#include "aot/kernels/cpu/path.h"
 #include "apps/bench_support.h"
 
 namespace aot {
@@ -66,6 +67,7 @@ Json bench_row(const char* what, const BenchFlags& flags, const Repeats& times, 
           {"threads", thread_count()},
           {"torch", TORCH_VERSION},
           {"dtype", flags.dtype},
+          {"path", name_of(cpu_path())},
           {"mixer", o.mixer},
           {"shape",
            {{"width", o.width},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the benchmarks of whole models share: their flags, their rows.
+// What the benchmarks of whole models share: their flags, their rows, their errors (bench_error.cpp).
 #pragma once
 
 #include <cstdint>
@@ -39,6 +39,11 @@ Repeats timed(
 /// The part that all rows share. `base` is the peak of resident memory before the model was made.
 Json bench_row(const char* what, const BenchFlags& flags, const Repeats& times, int64_t base);
 void print_bench_row(const Json& row, const GeneralOptions& general);
+
+/// Largest difference from the same model in float64 of a step's loss and gradients, or of a decoder's logits, each over the largest number
+/// of its own tensor; on one sequence, cut where the model is large. Throws Error where it is so large that a time would mean nothing.
+double step_error(const BenchFlags& flags);
+double decode_error(const BenchFlags& flags);
 
 /// Weights without the position table, as bench/peer.py counts them.
 int64_t counted_parameters(const LanguageModel& model);

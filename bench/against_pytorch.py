@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Times `aot bench` and the PyTorch peers in turns, one per process, and writes one table and one picture.
 
-  python bench/against_pytorch.py                       every row of the table, about an hour
+  python bench/against_pytorch.py                       every row of the table: hours; --rounds 2 --seconds 1 is about an hour
   python bench/against_pytorch.py --quick               attention at 256 and 1024 tokens, steps (a) and (c), decoding (a): three minutes
   python bench/against_pytorch.py --rows step --out bench-out
 
-Turns, because a machine's speed drifts: each round runs ours, a peer, ours, the next peer, ...; a ratio is that of medians over rounds, and
-the spread of ours over ours stands beside it: a ratio within that is noise. Above 1 is faster than the peer. `--peer FILE` takes another
-program with the command line of bench/peer.py, `--python` another Python for it. Needs only the standard library here; the peer needs torch.
-Rows over our own compare two uses of our program in the same way.
+A round is ours, the other, ours again, begun when each thread has a processor to itself; it counts when the two of ours lie within 5 % of each
+other. The ratio is the median over rounds of the other's time over the mean of the two. The spread of ours over all rounds stands beside it.
+Above 1 is faster than the peer. A peer gets the better of two wait policies of OpenMP and of two settings of the allocator (not with --quick).
+`--peer FILE` takes another program with the command line of bench/peer.py, `--python` another Python for it. Needs only the standard
+library here; the peer needs torch. Rows over our own compare two uses of our program in the same way. A row that fails is named at the end.
 """
 import argparse
 import json
@@ -22,90 +23,40 @@ import sys
 import tempfile
 import time
 
+from rows import COMPARED, PEERS, ROWS, TUNED
+
 HERE = pathlib.Path(__file__).resolve().parent
-PEERS = ("eager", "sdpa", "compile")
-A = {"width": 384, "layers": 6, "heads": 6, "tokens": 256, "vocab": 1000}
-B = {"width": 1024, "layers": 24, "heads": 16, "tokens": 1024, "vocab": 50304}
-C = {"width": 384, "layers": 12, "heads": 6, "tokens": 197, "vocab": 10}
 
 
-def attention(name, batch, tokens, heads=6, causal=True, dtype="float32", peers=("eager", "sdpa"), quick=False):
-    mask = "causal" if causal else "none"
-    ours = {"batch": batch, "tokens": tokens, "heads": heads, "mask": mask, "dtype": dtype}
-    theirs = {"batch": batch, "tokens": tokens, "heads": heads, "width": 64 * heads, "dtype": dtype}
-    return {"name": name, "what": "attention", "ours": ours, "theirs": theirs, "bidirectional": not causal, "peers": peers, "quick": quick}
+class Failed(Exception):
+    """A program that ended badly or printed no row; the other rows go on."""
 
 
-def model(name, what, shape, batch, dtype="float32", causal=True, peers=PEERS, quick=False, **more):
-    ours = {**shape, "batch": batch, "dtype": dtype}
-    theirs = {**shape, "dtype": dtype} if what == "decode" else dict(ours)
-    if not causal:
-        ours["mask"] = "none"
-    return {"name": name, "what": what, "ours": ours, "theirs": theirs, "bidirectional": not causal, "peers": peers, "quick": quick, **more}
+def spin(seconds=0.03):
+    """CPU time over wall time of doing nothing, in a child: below 1 where somebody else uses the processor."""
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        wall, cpu = time.monotonic(), time.process_time()
+        while time.monotonic() - wall < seconds:
+            pass
+        os.write(writer, repr((time.process_time() - cpu) / (time.monotonic() - wall)).encode())
+        os._exit(0)
+    os.close(writer)
+    return reader
 
 
-def head(name, width, environment=None):
-    """2,048 rows; `environment` is that of ours and the peer's."""
-    theirs = {"batch": 8, "tokens": 256, "width": width, "vocab": 50304}
-    return {"name": name, "what": "head", "ours": {"rows": 2048, "width": width, "vocab": 50304}, "theirs": theirs, "bidirectional": False,
-            "peers": ("eager", "compile"), "quick": False, "environment": environment or {}}
-
-
-def adamw(name, shape):
-    return {"name": name, "what": "adamw", "ours": shape, "theirs": shape, "bidirectional": False, "peers": ("eager",), "quick": False}
-
-
-def own(name, what, ours, other, over):
-    """Our program with the flags `ours`, over itself with `other` in their place."""
-    return {"name": name, "what": what, "ours": ours, "other": {**ours, **other}, "over": over, "peers": (), "quick": False}
-
-
-def vision(name, preset, batch, **shape):
-    """One training step of a vision preset; `shape` tells the peer what the preset says."""
-    switches = [flag for flag, on in {"--bias": shape.pop("bias", False)}.items() if on]
-    return {"name": name, "what": "vision-step", "ours": {"preset": preset, "batch": batch}, "theirs": {**shape, "batch": batch}, "bidirectional": False,
-            "peers": PEERS, "quick": False, "switches": switches}
-
-
-# What `aot bench decode --compare` times in turns with itself, in one process.
-COMPARED = {"two_caches_ratio": "two caches", "libtorch_one_cache_float32_ratio": "LibTorch's operators, one cache"}
-
-# What glibc is told so that freed blocks stay in the process. Our program tells it so itself.
-TUNED = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
-
-
-# The models (a), (a'), (b), (c) are described in docs/bench.md.
-ROWS = [
-    attention("causal, T = 256", 32, 256, quick=True),
-    attention("causal, T = 1024", 8, 1024, quick=True),
-    attention("causal, T = 4096", 2, 4096, peers=("sdpa",)),
-    attention("no mask, T = 197", 16, 197, causal=False),
-    attention("no mask, T = 1024", 4, 1024, heads=16, causal=False, peers=("sdpa",)),
-    attention("causal, T = 1024, bfloat16", 8, 1024, dtype="bfloat16", peers=("sdpa",)),
-    model("step (a)", "step", A, 8, quick=True),
-    model("step (a')", "step", {**A, "vocab": 50304}, 4),
-    model("step (b)", "step", B, 2, peers=("sdpa",)),
-    model("step (c), no mask", "step", C, 16, causal=False, quick=True),
-    model("step (a), bfloat16", "step", A, 8, dtype="bfloat16", peers=("sdpa",)),
-    vision("aot-mssa-v-digits", "aot-mssa-v-digits", 128, mixer="mssa", width=128, layers=6, heads=4),
-    vision("vit-digits", "vit-digits", 128, mixer="mhsa", block="vit", bias=True, width=64, layers=4, heads=4),
-    vision("vit-s", "vit-s", 8, mixer="mhsa", block="vit", bias=True, width=384, layers=12, heads=6, patch=16, channels=3, classes=1000, image_size=224),
-    model("decode (a)", "decode", A, 1, peers=("eager", "sdpa"), quick=True),
-    model("decode (b), T = 1024", "decode", B, 1, peers=("sdpa",)),
-    model("decode (b), T = 16384", "decode", {**B, "tokens": 16384}, 1, peers=("sdpa",), compare=True),
-    head("head, D = 384", 384),
-    head("head, D = 1024", 1024),
-    head("head, D = 384, tuned allocator", 384, TUNED),
-    head("head, D = 1024, tuned allocator", 1024, TUNED),
-    adamw("AdamW (a)", A),
-    adamw("AdamW (b)", B),
-    own("attention, rotary", "attention", {"batch": 32, "tokens": 256, "rotary": "true"}, {"rotary": "false"}, "without"),
-    own("step (a), bfloat16", "step", {**A, "batch": 8, "dtype": "bfloat16"}, {"dtype": "float32"}, "float32"),
-    own("step (a), listening and logging", "step", {**A, "batch": 8, "log": "FOLDER"}, {"log": ""}, "without"),
-    own("step (a), two threads", "step", {**A, "batch": 8, "threads": 2}, {"threads": 1}, "one"),
-    own("decode (b), bfloat16", "decode", {**B, "dtype": "bfloat16"}, {"dtype": "float32"}, "float32"),
-    own("decode (b), int8", "decode", {**B, "dtype": "int8"}, {"dtype": "float32"}, "float32"),
-]
+def quiet(threads):
+    """Whether so many threads would have a processor each; waits up to a minute for it."""
+    for attempt in range(60):
+        shares = []
+        for reader in [spin() for _ in range(threads)]:
+            with os.fdopen(reader) as pipe:
+                shares.append(float(pipe.read()))
+            os.wait()
+        if min(shares) >= 0.96:
+            return True
+        time.sleep(1 if attempt else 0)
+    return False
 
 
 def json_rows(command, o, environment):
@@ -113,27 +64,40 @@ def json_rows(command, o, environment):
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode != 0 or not rows:
-        sys.exit(f"against_pytorch: {' '.join(command)}\nended with {done.returncode}: {done.stderr.strip()[-400:]}")
+        raise Failed(f"{' '.join(command)}\nended with {done.returncode}: {done.stderr.strip()[-400:]}")
     return {row["what"]: row for row in rows}
 
 
 def flags(values):
-    return [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
+    return [f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value is not None]
 
 
 def commands_of(row, o):
+    """Our command, and those it is compared with by name."""
     seconds = [f"--seconds={o.seconds}"]
     folder = {"log": o.log} if row["ours"].get("log") else {}
 
     def own_command(values):
         return [o.aot, "bench", row["what"], *flags({"threads": o.threads, **values}), *seconds, "--json"]
 
-    ours = own_command({**row["ours"], **folder}) + (["--compare"] if row.get("compare") else [])
+    ours = own_command({**row["ours"], **folder})
     if "other" in row:
         return ours, {"own": own_command(row["other"])}
+    if not row["peers"]:
+        return ours, {}
     theirs = [o.python, o.peer, row["what"], *flags(row["theirs"]), *seconds, *(["--bidirectional"] if row["bidirectional"] else []), *row.get("switches", [])]
     peers = [peer for peer in row["peers"] if not (o.quick and peer == "compile")]
     return ours, {peer: [*theirs, "--peers", peer] for peer in peers}
+
+
+def fastest(command, fixed, o):
+    """The environment in which a peer is at its best, found by trying each."""
+    found = []
+    for policy in ({}, {"OMP_WAIT_POLICY": "active"}):
+        for allocator in ({},) if fixed is not None else ({}, TUNED):
+            environment = {**(fixed or {}), **policy, **allocator}
+            found.append((sum(row["ms"] for row in json_rows(command, o, environment).values()), environment))
+    return min(found, key=lambda one: one[0])[1]
 
 
 def median(rows, key):
@@ -145,37 +109,60 @@ def memory(rows):
     return statistics.median(row["rss_mb"] - row["base_rss_mb"] for row in rows) if "base_rss_mb" in rows[0] else None
 
 
+def rounds_of(ours_command, command, environment, own_environment, o):
+    """[(ours before, the other's rows, ours after)]: rounds on a quiet machine whose two of ours agree within 5 %, as many as asked for. At most twice
+    as many are tried; then the ones that agree best come too."""
+    kept, others = [], []
+    while len(kept) < o.rounds and len(kept) + len(others) < 2 * o.rounds:
+        alone = quiet(o.threads)
+        before, other, after = (json_rows(ours_command, o, own_environment), json_rows(command, o, environment), json_rows(ours_command, o, own_environment))
+        apart = max(abs(after[what]["ms"] / before[what]["ms"] - 1) for what in before)
+        (kept if alone and apart <= 0.05 else others).append((apart, before, other, after))
+    rejected = len(others)
+    others.sort(key=lambda one: one[0])
+    return [one[1:] for one in kept + others[: max(0, o.rounds - len(kept))]], len(kept), rejected
+
+
 def measure(row, o):
     """One line of the table for each thing that the row times."""
-    ours_command, peer_commands = commands_of(row, o)
-    environment = row.get("environment", {})
-    ours, theirs = [], {peer: [] for peer in peer_commands}
-    for index in range(o.rounds):
-        ours.append(json_rows(ours_command, o, environment))
-        for peer, command in peer_commands.items():
-            theirs[peer].append(json_rows(command, o, environment))
-            ours.append(json_rows(ours_command, o, environment))
-        print(f"{row['name']}: round {index + 1} of {o.rounds}", file=sys.stderr)
+    ours_command, others = commands_of(row, o)
+    environment = row.get("environment")
+    compared = json_rows([*ours_command, "--compare"], o, {}) if row.get("compare") else None
+    ours, found, kept, rejected, best = [], {}, 0, 0, {}
+    for name, command in others.items():
+        if name == "own" or o.quick:
+            best = environment or {}
+        elif name != "compile" or not found:  # compiling takes long: it gets what the one before was best with
+            best = fastest(command, environment, o)
+        turns, good, bad = rounds_of(ours_command, command, best, environment or {}, o)
+        found[name] = (turns, best)
+        ours += [rows for before, _, after in turns for rows in (before, after)]
+        kept, rejected = kept + good, rejected + bad
+    if not others:
+        for _ in range(o.rounds):
+            quiet(o.threads)
+            ours.append(json_rows(ours_command, o, {}))
     for what in ours[0]:
         own = [rows[what] for rows in ours]
         times = sorted(r["ms"] for r in own)
         line = {"name": row["name"], "what": what, "shape": row["ours"], "ms": median(own, "ms"), "memory_mb": memory(own)}
-        line["spread"] = (times[-1] - times[0]) / statistics.median(times)
+        line |= {"spread": (times[-1] - times[0]) / statistics.median(times), "kept": kept, "rejected": rejected, "commit": o.commit}
         for key in ("fraction", "ceiling_gflops", "path", "cpu", "torch", "threads", "error", "fallbacks"):
             if key in own[0]:
                 line[key] = median(own, key) if isinstance(own[0][key], float) else own[0][key]
-        line["over"] = row.get("over")
-        line["peers"] = {}
-        for peer, rows in theirs.items():
-            if what not in rows[0]:
+        line |= {"over": row.get("over"), "peers": {}}
+        for name, (turns, best) in found.items():
+            if what not in turns[0][1]:
                 continue
-            other = [r[what] for r in rows]
-            line["peers"][peer] = {"ms": median(other, "ms"), "ratio": median(other, "ms") / line["ms"], "memory_mb": memory(other)}
+            ratios = [other[what]["ms"] / statistics.mean((before[what]["ms"], after[what]["ms"])) for before, other, after in turns]
+            rows = [other[what] for _, other, _ in turns]
+            line["peers"][name] = {"ms": median(rows, "ms"), "ratio": statistics.median(ratios), "memory_mb": memory(rows), "environment": best}
+        if not others:
+            line["peers"]["own"] = {"ratio": median(own, "ratio"), "memory_mb": None}
         yield line
         for key, over in COMPARED.items():
-            if "compared" in own[0]:
-                ratio = statistics.median(row["compared"][key] for row in own)
-                yield {**line, "over": over, "peers": {"own": {"ratio": ratio, "memory_mb": None}}}
+            if compared:
+                yield {**line, "over": over, "peers": {"own": {"ratio": compared[what]["compared"][key], "memory_mb": None}}}
 
 
 def cell(value, form="{:.2f}"):
@@ -231,6 +218,14 @@ def picture(lines):
     return "\n".join([*out, "</svg>"]) + "\n"
 
 
+def write(out, lines):
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "table.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (out / "table.md").write_text(markdown(lines))
+    if drawn := picture(lines):
+        (out / "attention.svg").write_text(drawn)
+
+
 def default_python():
     own = HERE.parent / ".venv/bin/python"
     return os.environ.get("AOT_PYTHON") or (str(own) if own.exists() else sys.executable)
@@ -253,21 +248,22 @@ def main():
     chosen = [row for row in ROWS if (row["quick"] or not o.quick) and (o.rows in row["name"] or o.rows == row["what"])]
     if not chosen:
         sys.exit(f"against_pytorch: no row has '{o.rows}' in its name; rows: " + "; ".join(row["name"] for row in ROWS))
-    start, lines = time.monotonic(), []
+    o.commit = subprocess.run(["git", "-C", HERE, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip() or None
+    start, lines, failures = time.monotonic(), [], []
     with tempfile.TemporaryDirectory() as o.log:
         for index, row in enumerate(chosen):
-            lines += measure(row, o)
+            try:
+                lines += measure(row, o)
+            except Failed as error:
+                failures.append(row["name"])
+                print(f"against_pytorch: {row['name']}: {error}", file=sys.stderr)
+            if o.out:
+                write(pathlib.Path(o.out), lines)
             left = (time.monotonic() - start) / (index + 1) * (len(chosen) - index - 1)
-            print(f"{index + 1} of {len(chosen)} rows, about {left / 60:.0f} min left", file=sys.stderr)
-    table = markdown(lines)
-    print(table, end="")
-    if o.out:
-        out = pathlib.Path(o.out)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "table.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        (out / "table.md").write_text(table)
-        if drawn := picture(lines):
-            (out / "attention.svg").write_text(drawn)
+            print(f"{index + 1} of {len(chosen)} rows ({row['name']}), about {left / 60:.0f} min left", file=sys.stderr)
+    print(markdown(lines), end="")
+    if failures:
+        sys.exit(f"against_pytorch: without figures: {'; '.join(failures)}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`aot bench`: rows with the keys that comparisons read, whatever the machine's speed."""
-import importlib.util
+import argparse
+import importlib
 import json
 import os
 import pathlib
 import re
+import sys
+import tempfile
 import unittest
 
 from command import CommandTest
@@ -55,10 +58,34 @@ class Bench(CommandTest):
             self.assertEqual((row["workers"], row["shape"]), (2, {"height": 40, "width": 60, "image_size": 16}))
         self.assertIn("--resize", self.error_of("bench", "images", "--resize", "100", code=2))
 
+    def script(self):
+        sys.path.insert(0, str(SOURCE / "bench"))
+        try:
+            return importlib.import_module("against_pytorch")
+        finally:
+            sys.path.pop(0)
+
+    def test_every_row_of_the_comparison_with_pytorch_is_a_command_that_runs(self):
+        script = self.script()
+        small = {"width": 32, "layers": 1, "heads": 2, "tokens": 8, "vocab": 20, "batch": 1, "rows": 4, "inputs": 16, "outputs": 16, "threads": 1}
+        options = argparse.Namespace(aot=os.environ["AOT_COMMAND"], seconds=0.001, threads=1, log=self.enterContext(tempfile.TemporaryDirectory()), python="python", peer="peer.py", quick=False)
+        seen = set()
+        for row in script.ROWS:
+            row = {**row, "ours": {key: small.get(key, value) for key, value in row["ours"].items()}}
+            if "other" in row:
+                row["other"] = {key: small.get(key, value) for key, value in row["other"].items()}
+            own, others = script.commands_of(row, options)
+            for command in [own, *([others["own"]] if "own" in others else [])]:
+                if tuple(command) in seen or "vit-s" in row["name"]:
+                    continue
+                seen.add(tuple(command))
+                rows = script.json_rows(command, options, {})
+                self.assertEqual("heard" in str(rows), "--log=" + options.log in command, command)
+                if not others:
+                    self.assertGreater(min(found["ratio"] for found in rows.values()), 0)
+
     def test_the_comparison_with_pytorch_reads_the_memory_of_every_kind_of_row(self):
-        place = SOURCE / "bench" / "against_pytorch.py"
-        script = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location("against_pytorch", place))
-        spec.loader.exec_module(script)
+        script = self.script()
         step = self.json_of("bench", "step", *SMALL, "--batch", "3")
         self.assertEqual(script.memory([step]), step["rss_mb"] - step["base_rss_mb"])
         self.assertIsNone(script.memory(self.compared("attention", "--tokens", "16", "--batch", "1", "--heads", "2", "--head-dim", "16")))

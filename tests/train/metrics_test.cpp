@@ -27,13 +27,13 @@ TEST(Metrics, RowsHoldExactValuesInBothFiles) {
   log.sample(10, "a\n\"b\"");
   EXPECT_EQ(folder.read("metrics.jsonl"),
             "{\"step\":10,\"loss\":0.30000000000000004,\"lr\":0.001,\"grad_norm\":0.5,\"tokens\":7680,\"seconds\":1.0,"
-            "\"tokens_per_s\":768.0,\"data_wait\":0.0,\"peak_share\":0.0,\"memory_bytes\":0}\n"
+            "\"tokens_per_s\":768.0,\"data_wait\":0.0,\"peak_share\":0.0,\"memory_bytes\":0,\"fallbacks\":0.0}\n"
             "{\"step\":10,\"val_loss\":2.5,\"windows\":200,\"best\":true}\n"
             "{\"step\":10,\"sample\":\"a\\n\\\"b\\\"\"}\n");
   EXPECT_EQ(folder.read("metrics.csv"),
-            "step,loss,lr,grad_norm,tokens,seconds,tokens_per_s,peak_share,memory_bytes,val_loss,data_wait\n"
-            "10,0.30000000000000004,0.001,0.5,7680,1.0,768.0,0.0,0,,0.0\n"
-            "10,,,,,,,,,2.5,\n");
+            "step,loss,lr,grad_norm,tokens,seconds,tokens_per_s,peak_share,memory_bytes,val_loss,data_wait,fallbacks\n"
+            "10,0.30000000000000004,0.001,0.5,7680,1.0,768.0,0.0,0,,0.0,0.0\n"
+            "10,,,,,,,,,2.5,,\n");
 }
 
 TEST(Metrics, AreCutBackToWhereACheckpointLeftThem) {

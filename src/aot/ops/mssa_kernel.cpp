@@ -170,4 +170,9 @@ MssaCounts mssa_counts() {
   return {.heads = heads_forward.load(), .fallbacks = heads_fallback.load()};
 }
 
+double fallback_share(const MssaCounts& before, const MssaCounts& after) {
+  const int64_t heads = after.heads - before.heads;
+  return heads == 0 ? 0 : static_cast<double>(after.fallbacks - before.fallbacks) / static_cast<double>(heads);
+}
+
 }  // namespace aot

@@ -25,5 +25,7 @@ struct MssaCounts {
   int64_t fallbacks = 0;  // of them, those that a guard sent the slower way
 };
 MssaCounts mssa_counts();
+/// The share of fallbacks between two counts; 0 when no head went forward.
+double fallback_share(const MssaCounts& before, const MssaCounts& after);
 
 }  // namespace aot

@@ -19,6 +19,7 @@
 #include "aot/core/signals.h"
 #include "aot/io/error.h"
 #include "aot/ops/ceilings.h"
+#include "aot/ops/mssa_kernel.h"
 
 namespace aot {
 namespace {
@@ -71,6 +72,7 @@ class Loop {
   double logged_seconds_ = 0;  // of those, up to the last row
   double waited_ = 0;          // for batches, and how much of it up to the last row
   double logged_wait_ = 0;
+  MssaCounts logged_heads_ = mssa_counts();
   int64_t saved_step_, logged_step_, steps_here_ = 0;
   bool improved_ = false;  // the newest evaluation was the best, and is not saved yet
   std::optional<BestLoss> saved_best_ = state_.best;
@@ -134,6 +136,7 @@ void Loop::log_row() {
   const double gflops = units_per_s * parts_.task.flop_per_unit() / 1e9;
   if (gflops > peak_gflops_)  // the first measurement was disturbed
     peak_gflops_ = std::max(gflops, measured_peak_gflops(parse_dtype(train_.dtype)));
+  const MssaCounts heads = mssa_counts();
   parts_.log.step({.step = state_.step,
                    .loss = last_.loss,
                    .lr = last_.lr,
@@ -143,7 +146,9 @@ void Loop::log_row() {
                    .units_per_s = units_per_s,
                    .data_wait = (waited_ - logged_wait_) / spent,
                    .peak_share = gflops / peak_gflops_,
-                   .memory_bytes = peak_resident_bytes()});
+                   .memory_bytes = peak_resident_bytes(),
+                   .fallbacks = fallback_share(logged_heads_, heads)});
+  logged_heads_ = heads;
   logged_step_ = state_.step;
   logged_seconds_ = step_seconds_;
   logged_wait_ = waited_;

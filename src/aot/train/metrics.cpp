@@ -74,7 +74,8 @@ MetricsLog::MetricsLog(const std::string& folder, const LogLengths& lengths, std
     : unit_(std::move(unit)),
       counted_(std::move(counted)),
       columns_(
-          {"step", "loss", "lr", "grad_norm", unit_, "seconds", unit_ + "_per_s", "peak_share", "memory_bytes", "val_loss", "data_wait"}),
+          {"step", "loss", "lr", "grad_norm", unit_, "seconds", unit_ + "_per_s", "peak_share", "memory_bytes", "val_loss", "data_wait",
+           "fallbacks"}),
       jsonl_(folder + "/metrics.jsonl", lengths.jsonl),
       csv_(folder + "/metrics.csv", lengths.csv),
       events_(folder + "/events.out.tfevents.aot", lengths.events),
@@ -93,7 +94,8 @@ void MetricsLog::step(const StepRow& row) {
                      {unit_ + "_per_s", row.units_per_s},
                      {"data_wait", row.data_wait},
                      {"peak_share", row.peak_share},
-                     {"memory_bytes", row.memory_bytes}};
+                     {"memory_bytes", row.memory_bytes},
+                     {"fallbacks", row.fallbacks}};
   write(json);
   csv_.append(csv_row(json));
   scalar("train/loss", row.step, row.loss);

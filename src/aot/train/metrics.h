@@ -47,6 +47,7 @@ struct StepRow {
   double data_wait = 0;      // share of the time that steps waited for their batch
   double peak_share = 0;     // model FLOP/s over what the multiply-adds of the processor reach (ops/ceilings.h)
   int64_t memory_bytes = 0;  // largest resident so far
+  double fallbacks = 0;      // share of heads that a guard of the attention kernels sent the slower way (docs/kernels.md)
 };
 
 struct LogLengths {
