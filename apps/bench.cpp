@@ -9,6 +9,7 @@
 #include "aot/core/random.h"
 #include "aot/io/error.h"
 #include "aot/ops/mssa_kernel.h"
+#include "aot/ops/own_kernels.h"
 #include "aot/train/metrics.h"
 #include "aot/train/trainer.h"
 #include "apps/bench.h"
@@ -24,6 +25,7 @@ void describe_step(Fields& fields, BenchFlags& flags) {
   fields.add("dtype", flags.dtype, "number format").choices({"float32", "bfloat16"});
   fields.add("mask", flags.mask, "who reads whom").choices({"causal", "none"});
   fields.add("recompute", flags.recompute, "compute activations again instead of keeping them");
+  fields.add("compare", flags.compare, "also the same step with LibTorch's operators, in turns");
   fields.add("log", flags.log, "listen to what every layer lets out, and log each step in this folder").metavar("FOLDER");
 }
 
@@ -99,6 +101,20 @@ void run_step(const BenchFlags& flags, const GeneralOptions& general) {
   json["gflops"] = gflops;
   json["ceiling_gflops"] = peak;
   json["fraction"] = gflops / peak;
+  if (flags.compare) {
+    const Turns turns = take_turns({step,
+                                    [&] {
+                                      const LibTorchOnly only;
+                                      step();
+                                    }},
+                                   2 * flags.seconds);
+    json["compared"] = {{"ms", turns.ways[0].median_ms},
+                        {"libtorch_ms", turns.ways[1].median_ms},
+                        {"libtorch_ratio", turns.ways[1].median_ms / turns.ways[0].median_ms},
+                        {"self_difference", turns.self_difference},
+                        {"kept", turns.kept},
+                        {"rejected", turns.rejected}};
+  }
   print_bench_row(json, general);
 }
 

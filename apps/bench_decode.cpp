@@ -56,7 +56,7 @@ Json compared(const LanguageModel& model, FullContext& ours, const BenchFlags& f
           {"libtorch_one_cache_float32_ms", turns.ways[2].median_ms},
           {"libtorch_one_cache_float32_ratio", turns.ways[2].median_ms / own},
           {"self_difference", turns.self_difference},
-          {"rounds", turns.kept},
+          {"kept", turns.kept},
           {"rejected", turns.rejected}};
 }
 

@@ -21,7 +21,7 @@ struct BenchFlags {
   bool recompute = false;       // step
   std::string log;              // step: where to log while listening; empty: neither
   double seconds = 3;
-  bool compare = false;  // decode: also other ways to keep and read the caches
+  bool compare = false;  // also other ways: step, LibTorch's operators; decode, to keep and read the caches
 };
 
 /// The flags that all benchmarks of models have.

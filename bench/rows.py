@@ -50,8 +50,8 @@ def vision(name, preset, batch, **shape):
             "peers": PEERS, "quick": False, "switches": switches}
 
 
-# What `aot bench decode --compare` times in turns with itself, in one process.
-COMPARED = {"two_caches_ratio": "two caches", "libtorch_one_cache_float32_ratio": "LibTorch's operators, one cache"}
+# What `aot bench step|decode --compare` times in turns with itself, in one process.
+COMPARED = {"libtorch_ratio": "LibTorch's operators, one process", "two_caches_ratio": "two caches", "libtorch_one_cache_float32_ratio": "LibTorch's operators, one cache"}
 
 # What glibc is told so that freed blocks stay in the process. Our program tells it so itself.
 TUNED = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
@@ -65,16 +65,16 @@ ROWS = [
     attention("no mask, T = 1024", 4, 1024, heads=16, causal=False, peers=("sdpa",)),
     attention("causal, T = 1024, bfloat16", 8, 1024, dtype="bfloat16", peers=("sdpa",)),
     model("step (a), 512 tokens", "step", A, 2, peers=("sdpa",)),
-    model("step (a)", "step", A, 8, quick=True),
+    model("step (a)", "step", A, 8, quick=True, compare=True),
     model("step (a), 4096 tokens", "step", A, 16, peers=("sdpa",)),
     model("step (a')", "step", {**A, "vocab": 50304}, 4),
     model("step (b)", "step", B, 2, peers=("sdpa",)),
-    model("step (c), no mask", "step", C, 16, causal=False, quick=True),
+    model("step (c), no mask", "step", C, 16, causal=False, quick=True, compare=True),
     model("step (a), bfloat16", "step", A, 8, dtype="bfloat16", peers=("sdpa",)),
     vision("aot-mssa-v-digits", "aot-mssa-v-digits", 128, mixer="mssa", width=128, layers=6, heads=4),
     vision("vit-digits", "vit-digits", 128, mixer="mhsa", block="vit", bias=True, width=64, layers=4, heads=4),
     vision("vit-s", "vit-s", 8, mixer="mhsa", block="vit", bias=True, width=384, layers=12, heads=6, patch=16, channels=3, classes=1000, image_size=224),
-    model("decode (a)", "decode", A, 1, peers=("eager", "sdpa"), quick=True),
+    model("decode (a)", "decode", A, 1, peers=("eager", "sdpa"), quick=True, compare=True),
     model("decode (a), T = 128", "decode", {**A, "tokens": 128}, 1, peers=("sdpa",)),
     model("decode (a), bfloat16", "decode", A, 1, dtype="bfloat16", peers=("sdpa",)),
     model("decode (b), T = 1024", "decode", B, 1, peers=("sdpa",)),

@@ -33,12 +33,17 @@ class Bench(CommandTest):
         flop = 48 * (6 * row["parameters"] + 6 * 2 * 32 * 16)
         self.assertAlmostEqual(row["gflops"] * row["ms"] * 1e6 / flop, 1, places=6)
         self.assertAlmostEqual(row["fraction"], row["gflops"] / row["ceiling_gflops"], places=9)
+        self.assertLess(row["error"], 1e-5)
+        self.assertEqual(row["fallbacks"], 0)
+        compared = self.json_of("bench", "step", *SMALL, "--compare")["compared"]
+        self.assertAlmostEqual(compared["libtorch_ratio"], compared["libtorch_ms"] / compared["ms"], places=9)
 
     def test_decode(self):
         for dtype, size in (("float32", 4), ("bfloat16", 2), ("int8", 1)):
             row = self.json_of("bench", "decode", *SMALL, "--dtype", dtype)
             self.check(row, "decode", 1)
             self.assertEqual((row["context"], row["dtype"]), (16, dtype))
+            self.assertLess(row["error"], 1e-5 if dtype == "float32" else 0.05)
             scales = 2 * 16 * 2 * 4 if dtype == "int8" else 0  # one for each layer, token and head
             self.assertEqual(row["state_bytes"], 2 * 16 * 32 * size + scales)  # one cache is keys and values
             self.assertAlmostEqual(row["read_bytes"] / row["ms"] / 1e6, row["read_gb_per_s"], places=6)

@@ -14,6 +14,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "aot/ops/mssa_kernel.h"
+#include "aot/ops/own_kernels.h"
 
 namespace aot {
 namespace {
@@ -138,7 +139,7 @@ at::Tensor subspace_attention(const at::Tensor& a, const RotaryTable* rotary, co
   if (!wants_weights(taps) && mssa_kernel_serves(a, options)) return mssa_kernel_attention(a, rotary, options);
   const at::Tensor turned = rotary != nullptr ? rotate(a, *rotary) : a;
   if (wants_weights(taps)) return attention_reference(turned, turned, a, options, taps);
-  if (a.is_cpu() && a.scalar_type() != at::kDouble && !options.mask.defined()) {
+  if (own_kernels() && a.is_cpu() && a.scalar_type() != at::kDouble && !options.mask.defined()) {
     TORCH_WARN_ONCE("subspace attention: heads of ", a.size(-1), " numbers in ", a.scalar_type(),
                     " take LibTorch's operator; the own kernels serve multiples of 8 from 16 to 128 in float32 and bfloat16");
   }

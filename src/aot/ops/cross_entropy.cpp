@@ -23,6 +23,7 @@
 #include "aot/core/gradients.h"
 #include "aot/kernels/cpu/cross_entropy.h"
 #include "aot/ops/matmul.h"
+#include "aot/ops/own_kernels.h"
 #include "aot/ops/tasks.h"
 
 namespace aot {
@@ -221,6 +222,7 @@ int64_t cross_entropy_buffer_bytes(int64_t rows, int64_t vocab_size) {
 at::Tensor linear_cross_entropy(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets,
                                 const CrossEntropyOptions& options) {
   check(x, head, targets, options);
+  if (!own_kernels()) return linear_cross_entropy_reference(x, head, targets, options);
   if (!c10::GradMode::is_enabled() || !(x.requires_grad() || head.requires_grad())) {
     const at::Tensor losses = linear_cross_entropy_per_token(x, head, targets, options);
     return (losses.sum(at::kDouble) / targets.ne(kIgnoredTarget).sum()).to(losses.scalar_type());

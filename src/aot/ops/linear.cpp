@@ -19,6 +19,7 @@
 #include "aot/kernels/cpu/linear.h"
 #include "aot/ops/matmul.h"
 #include "aot/ops/norm.h"
+#include "aot/ops/own_kernels.h"
 
 namespace aot {
 namespace {
@@ -152,7 +153,7 @@ at::Tensor linear_layer(const at::Tensor& x, const at::Tensor& weight, const at:
   const at::ScalarType type = product_type(x);
   if (takes(x, weight, bias, type)) return apply(x, weight, bias, type);
   const bool one_row = weight.dim() == 2 && x.dim() >= 1 && x.numel() == weight.size(1) && x.size(-1) == weight.size(1);
-  if (one_row && type == at::kFloat && plain(x) && plain(weight) && plain(bias) && !wants_graph(x, weight, bias))
+  if (own_kernels() && one_row && type == at::kFloat && plain(x) && plain(weight) && plain(bias) && !wants_graph(x, weight, bias))
     return row_times(x, weight, bias);
   return at::linear(x, weight, bias);
 }

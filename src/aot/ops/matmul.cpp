@@ -2,6 +2,7 @@
 #include "aot/ops/matmul.h"
 
 #include "aot/kernels/cpu/linear.h"
+#include "aot/ops/own_kernels.h"
 #include "aot/ops/tasks.h"
 
 namespace aot {
@@ -56,7 +57,7 @@ void multiply_into(const at::Tensor& out, const at::Tensor& left, const at::Tens
 }
 
 bool own_matmul(const at::Tensor& x, at::ScalarType type) {
-  if (!x.is_cpu()) return false;
+  if (!own_kernels() || !x.is_cpu()) return false;
   const MatmulChoice choice = matmul_choice();
   return (type == at::kFloat && choice.float32) || (type == at::kBFloat16 && choice.bfloat16);
 }

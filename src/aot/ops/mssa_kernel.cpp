@@ -13,6 +13,7 @@
 
 #include "aot/core/log.h"
 #include "aot/kernels/cpu/mssa.h"
+#include "aot/ops/own_kernels.h"
 #include "aot/ops/tasks.h"
 
 namespace aot {
@@ -152,7 +153,7 @@ struct MssaKernel : torch::autograd::Function<MssaKernel> {
 }  // namespace
 
 bool mssa_kernel_serves(const at::Tensor& a, const AttentionOptions& options) {
-  return a.is_cpu() && (a.scalar_type() == at::kFloat || a.scalar_type() == at::kBFloat16) && mssa_kernel_takes(a.size(-1)) &&
+  return own_kernels() && a.is_cpu() && (a.scalar_type() == at::kFloat || a.scalar_type() == at::kBFloat16) && mssa_kernel_takes(a.size(-1)) &&
          options.scale >= 0 && !options.mask.defined();
 }
 

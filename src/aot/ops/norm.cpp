@@ -14,6 +14,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "aot/kernels/cpu/norm.h"
+#include "aot/ops/own_kernels.h"
 
 namespace aot {
 namespace {
@@ -32,7 +33,7 @@ bool kernel_serves(const at::Tensor& z, const at::Tensor& weight, const at::Tens
   const auto fits = [&](const at::Tensor& t) {
     return t.is_cpu() && t.dim() == 1 && t.size(0) == z.size(-1) && (t.scalar_type() == at::kFloat || t.scalar_type() == z.scalar_type());
   };
-  return z.is_cpu() && (z.scalar_type() == at::kFloat || z.scalar_type() == at::kBFloat16) && z.dim() >= 1 && z.numel() > 0 &&
+  return own_kernels() && z.is_cpu() && (z.scalar_type() == at::kFloat || z.scalar_type() == at::kBFloat16) && z.dim() >= 1 && z.numel() > 0 &&
          fits(weight) && (!bias.defined() || fits(bias));
 }
 
