@@ -2,6 +2,9 @@
 #include "tests/support/live_bytes.h"
 
 #include <atomic>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
 
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
@@ -13,12 +16,20 @@ namespace {
 struct Block {
   at::DataPtr memory;
   std::shared_ptr<std::atomic<int64_t>> live;
-  int64_t bytes;
+  int64_t bytes = 0;
 };
 
-void free_block(void* context) {
-  const std::unique_ptr<Block> block(static_cast<Block*>(context));
-  *block->live -= block->bytes;
+/// The blocks in use by their address: LibTorch's raw_allocate wants that for context, with nothing beside it.
+std::mutex blocks_mutex;
+std::unordered_map<void*, Block> blocks;
+
+void free_block(void* address) {
+  Block block;  // freed after the lock
+  const std::lock_guard<std::mutex> lock(blocks_mutex);
+  const auto at = blocks.find(address);
+  block = std::move(at->second);
+  blocks.erase(at);
+  *block.live -= block.bytes;
 }
 
 }  // namespace
@@ -29,14 +40,17 @@ struct LiveBytes::Counting : at::Allocator {
   std::atomic<int64_t> most{0};
 
   at::DataPtr allocate(size_t bytes) override {
-    auto block = std::make_unique<Block>(Block{below->allocate(bytes), live, static_cast<int64_t>(bytes)});
-    const int64_t now = *live += block->bytes;
+    Block block{below->allocate(bytes), live, static_cast<int64_t>(bytes)};
+    const int64_t now = *live += block.bytes;
     for (int64_t before = most; before < now && !most.compare_exchange_weak(before, now);) {
     }
-    void* const data = block->memory.get();
-    return {data, block.release(), free_block, at::kCPU};
+    void* const address = block.memory.get();
+    if (address == nullptr) return std::move(block.memory);  // of no bytes
+    const std::lock_guard<std::mutex> lock(blocks_mutex);
+    blocks.emplace(address, std::move(block));
+    return {address, address, free_block, at::kCPU};
   }
-  [[nodiscard]] at::DeleterFnPtr raw_deleter() const override { return nullptr; }
+  [[nodiscard]] at::DeleterFnPtr raw_deleter() const override { return free_block; }
   void copy_data(void* to, const void* from, size_t bytes) const override { default_copy_data(to, from, bytes); }
 };
 

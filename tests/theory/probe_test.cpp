@@ -160,7 +160,7 @@ TEST(Probe, PicturesAreWindowsInWhichAllTokensReadAll) {
   HeadSnr plain_snr(probed_subspaces(shape_of(model.options()), model.blocks()[1]));
   const at::Tensor tokens = z.to(at::kDouble).flatten(0, 1);
   plain_snr.add(tokens, tokens);
-  EXPECT_NEAR(probe.layers[1].before.snr(), pooled(plain_snr.before()).snr(), 1e-9);
+  EXPECT_NEAR(probe.layers[1].before.snr(), pooled(plain_snr.before()).snr(), 1e-7);  // of two float32 passes, in batches of their own
   EXPECT_EQ(probe_model(model, *pictures.data.val, reading, {.tokens = 1 << 20}, 1).windows, 9);
 }
 
