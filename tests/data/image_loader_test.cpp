@@ -142,6 +142,15 @@ TEST_F(Loader, CountsTheTimeThatTheConsumerWaited) {
   EXPECT_GE(loader.waited_seconds(), first);
 }
 
+TEST_F(Loader, KnowsTheMemoryOfItsBatches) {
+  constexpr double kRow = kValues * sizeof(float) + 2 * sizeof(int64_t), kOrder = kImages * sizeof(int32_t);
+  ImageLoaderOptions o = options();
+  EXPECT_EQ(ImageLoader::buffer_bytes(*data_.train, o), 3 * 10 * kRow + kOrder);
+  o.view.image_size = 224;
+  o.batch = int64_t{1} << 40;
+  EXPECT_GT(ImageLoader::buffer_bytes(*data_.train, o), 0x1p40 * 3 * 4 * 224 * 224);
+}
+
 TEST_F(Loader, EndsWithoutBeingUsed) {
   for (int i = 0; i < 100; ++i) ImageLoader(*data_.train, options());
 }

@@ -46,6 +46,10 @@ TEST(BatchLoader, NeedsOneWholeWindow) {
   EXPECT_EQ(exact.next()[7], 7);
 }
 
+TEST(BatchLoader, KnowsTheMemoryOfItsBatches) {
+  EXPECT_EQ(BatchLoader::buffer_bytes({.rows = 4, .length = 9}), 3 * 4 * 9 * 8);
+}
+
 TEST(BatchLoader, EndsWithoutBeingUsed) {
   const TestFolder folder;
   const TokenFile file(counting_file(folder, 100), 2, 1000);

@@ -73,14 +73,16 @@ TEST_F(IclRuns, GoOnBitForBitWhilePromptsGrow) {
 }
 
 TEST_F(IclRuns, RefuseWhatCannotBe) {
-  const auto refused = [this](const std::string& words, const std::function<void(RunRequest&)>& change) {
+  const auto refused = [this](const std::string& words, const std::function<void(RunRequest&)>& change, int code = 2) {
     RunRequest changed = request("refused");
     change(changed);
-    expect_error(2, words, [&] { train(std::move(changed)); });
+    expect_error(code, words, [&] { train(std::move(changed)); });
     EXPECT_FALSE(std::filesystem::exists(folder_.path("refused")));
   };
   refused("draws its prompts itself", [](RunRequest& r) { r.settings.train.data = "somewhere"; });
   refused("exceed the 7 of the model", [](RunRequest& r) { r.settings.icl.curriculum.points = 8; });
+  refused(
+      "of it for batches", [](RunRequest& r) { r.settings.train.accumulate = int64_t{1} << 40; }, 4);
   refused("", [](RunRequest& r) { r.settings.icl.problem = {.problem = Problem::sparse_linear, .sparsity = 4}; });
 }
 

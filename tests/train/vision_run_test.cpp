@@ -137,6 +137,8 @@ TEST_F(VisionRuns, RefuseWhatDoesNotFitTheImages) {
   refused(2, "--resize 20 is below", [](RunRequest& r) { r.settings.vision.resize = 20; });
   refused(2, "do not divide", [](RunRequest& r) { r.settings.vision.model.patch = 5; });
   refused(2, "train needs --data", [](RunRequest& r) { r.settings.train.data.clear(); });
+  refused(4, "of it for batches",
+          [](RunRequest& r) { r.settings.train.accumulate = int64_t{1} << 30; });  // a hundred terabytes of pictures
   refused(3, "", [this](RunRequest& r) { r.settings.train.data = folder_.path("none"); });
 }
 

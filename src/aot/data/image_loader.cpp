@@ -42,6 +42,11 @@ AOT_CLONES void colour_planes(const uint8_t* from, int64_t plane, const float* s
     for (int64_t c = 0; c < 3; ++c) into[c * plane + p] = static_cast<float>(from[3 * p + c]) * scales[c] + offsets[c];
 }
 
+ImageSize size_in_batch(const ImageSplit& split, const ViewOptions& view) {
+  if (view.image_size > 0) return {view.image_size, view.image_size};
+  return {split.height(), split.width()};
+}
+
 }  // namespace
 
 std::vector<int32_t> order_of_epoch(uint64_t seed, int64_t epoch, int64_t size) {
@@ -55,8 +60,8 @@ std::vector<int32_t> order_of_epoch(uint64_t seed, int64_t epoch, int64_t size) 
 ImageLoader::ImageLoader(const ImageSplit& split, const ImageLoaderOptions& options)
     : split_(split),
       options_(options),
-      height_(options.view.image_size > 0 ? options.view.image_size : split.height()),
-      width_(options.view.image_size > 0 ? options.view.image_size : split.width()) {
+      height_(size_in_batch(split, options.view).height),
+      width_(size_in_batch(split, options.view).width) {
   check_options(split, options);
   for (size_t c = 0; c < options.mean.size(); ++c) {
     scale_.push_back(static_cast<float>(1 / (255 * options.std[c])));
@@ -79,6 +84,14 @@ ImageLoader::~ImageLoader() {
   }
   changed_.notify_all();
   for (std::thread& thread : threads_) thread.join();
+}
+
+double ImageLoader::buffer_bytes(const ImageSplit& split, const ImageLoaderOptions& options) {
+  const ImageSize size = size_in_batch(split, options.view);
+  const double numbers = static_cast<double>(split.channels()) * static_cast<double>(size.height) * static_cast<double>(size.width);
+  const double row = sizeof(float) * numbers + 2 * sizeof(int64_t);  // pixels and both labels
+  const double order = options.order == ImageOrder::shuffled ? sizeof(int32_t) * static_cast<double>(split.size()) : 0;
+  return kBuffers * static_cast<double>(options.batch) * row + order;
 }
 
 int64_t ImageLoader::rows_of(int64_t batch) const {

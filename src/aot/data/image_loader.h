@@ -57,6 +57,8 @@ class ImageLoader {
 
   /// The next batch. Throws what a worker met while making it.
   ImageBatch next();
+  /// Bytes of memory that a loader's batches and its order of images take; a double, since options may ask for any number.
+  static double buffer_bytes(const ImageSplit& split, const ImageLoaderOptions& options);
   /// How long `next` had to wait for workers in all: what the loader cost a consumer.
   [[nodiscard]] double waited_seconds() const { return waited_seconds_; }
   [[nodiscard]] int64_t height() const { return height_; }

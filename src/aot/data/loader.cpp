@@ -25,6 +25,10 @@ BatchLoader::~BatchLoader() {
   thread_.join();
 }
 
+double BatchLoader::buffer_bytes(const BatchOptions& options) {
+  return kBuffers * sizeof(int64_t) * static_cast<double>(options.rows) * static_cast<double>(options.length);
+}
+
 const int64_t* BatchLoader::next() {
   std::unique_lock<std::mutex> lock(mutex_);
   changed_.wait(lock, [this] { return filled_ > taken_ || error_ != nullptr; });

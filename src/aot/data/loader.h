@@ -32,6 +32,8 @@ class BatchLoader {
 
   /// The next step's tokens, `rows` x `length`, valid until the next call. Throws what the background thread met while reading.
   const int64_t* next();
+  /// Bytes of memory that a loader's batches take; a double, since options may ask for any number.
+  static double buffer_bytes(const BatchOptions& options);
 
  private:
   void work();

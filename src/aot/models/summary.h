@@ -24,9 +24,10 @@ struct MemoryEstimate {
   int64_t optimizer = 0;     // AdamW's two moments
   int64_t activations = 0;   // kept for backward by one batch, and one chunk of the head
   int64_t recomputed = 0;    // the same when layers keep their input only (models/recompute.h)
+  int64_t batches = 0;       // of data, those made ahead included: a run knows them, summarize() does not
   int64_t decode_state = 0;  // of `batch` sequences at `tokens`
 
-  [[nodiscard]] int64_t training() const { return weights + gradients + optimizer + activations; }
+  [[nodiscard]] int64_t training() const { return weights + gradients + optimizer + activations + batches; }
   [[nodiscard]] int64_t decoding() const { return weights + decode_state; }
 };
 

@@ -42,6 +42,10 @@ class IclTask final : public Task {
     return summarize(RegressionModel::without_storage(settings_.model), train_.batch, points).flop_per_token *
            static_cast<double>(2 * points);
   }
+  [[nodiscard]] double batch_bytes() const override {
+    const auto prompts = static_cast<double>(train_.batch * train_.accumulate), points = static_cast<double>(settings_.curriculum.points);
+    return sizeof(float) * prompts * points * static_cast<double>(settings_.model.dims + 1);
+  }
 
   [[nodiscard]] std::string about_data() const override {
     const ProblemOptions& o = settings_.problem;

@@ -50,6 +50,7 @@ class LanguageTask final : public Task {
     return summarize(LanguageModel::without_storage(options_), train_.batch, options_.context);
   }
   [[nodiscard]] double flop_per_unit() const override { return summary().flop_per_token; }
+  [[nodiscard]] double batch_bytes() const override { return BatchLoader::buffer_bytes(loader_options(0, 0)); }
 
   [[nodiscard]] std::string about_data() const override {
     const auto count = [](int64_t n) { return count_text(static_cast<double>(n)); };
@@ -72,12 +73,10 @@ class LanguageTask final : public Task {
     if (!tokenizer_json_.empty()) folder.add_text("tokenizer.json", tokenizer_json_);
   }
 
-  void begin(uint64_t seed, int64_t step) override {
-    rows_ = train_.batch * train_.accumulate;
-    loader_.emplace(*data_.train, BatchOptions{.seed = seed, .first_step = step, .rows = rows_, .length = options_.context + 1});
-  }
+  void begin(uint64_t seed, int64_t step) override { loader_.emplace(*data_.train, loader_options(seed, step)); }
   void next_batch() override {
-    batch_ = at::from_blob(const_cast<int64_t*>(loader_->next()), {rows_, options_.context + 1}, at::kLong).to(device_);
+    const int64_t rows = train_.batch * train_.accumulate;
+    batch_ = at::from_blob(const_cast<int64_t*>(loader_->next()), {rows, options_.context + 1}, at::kLong).to(device_);
   }
   [[nodiscard]] at::Tensor loss(const Pass& pass) const override {
     return language_loss(*model_, batch_.narrow(1, 0, options_.context), batch_.narrow(1, 1, options_.context), pass);
@@ -102,13 +101,16 @@ class LanguageTask final : public Task {
   }
 
  private:
+  [[nodiscard]] BatchOptions loader_options(uint64_t seed, int64_t step) const {
+    return {.seed = seed, .first_step = step, .rows = train_.batch * train_.accumulate, .length = options_.context + 1};
+  }
+
   const TrainOptions& train_;
   TextDataset data_;
   LanguageOptions options_;
   std::string tokenizer_json_;
   std::optional<LanguageModel> model_;
   at::Device device_ = at::kCPU;
-  int64_t rows_ = 0;  // of a batch
   std::optional<BatchLoader> loader_;
   at::Tensor batch_;  // (rows, context + 1)
 };

@@ -57,20 +57,21 @@ void check_same_data(const RunSettings& settings, const DataFacts& now, const Da
 
 /// Refuses what cannot fit, with the numbers. Activations of bfloat16 take half of what summarize() says, layer inputs
 /// excepted.
-ModelSummary check_room(const RunSettings& settings, ModelSummary summary, const std::string& folder) {
+ModelSummary check_room(const RunSettings& settings, const Task& task, const std::string& folder) {
+  ModelSummary summary = task.summary();
   if (settings.train.recompute)
     summary.memory.activations = summary.memory.recomputed;
   else if (settings.train.dtype == "bfloat16")
     summary.memory.activations /= 2;
   const int64_t state = state_per_parameter(settings.train.optimizer);
   summary.memory.optimizer = 4 * state * summary.parameters;
-  const int64_t limit = memory_limit_bytes(), need = summary.memory.training();
-  if (need > limit)
-    throw Error(
-        ExitCode::io,
-        str("the run needs ", bytes_text(static_cast<double>(need)),
-            " of memory for weights, gradients, moments and activations; the limit here is ", bytes_text(static_cast<double>(limit))),
-        "lower --batch, --width or --layers, or --recompute");
+  const double batches = task.batch_bytes(), need = static_cast<double>(summary.memory.training()) + batches;
+  if (const auto limit = static_cast<double>(memory_limit_bytes()); need > limit)
+    throw Error(ExitCode::io,
+                str("the run needs ", bytes_text(need), " of memory, ", bytes_text(batches),
+                    " of it for batches, the rest for weights, gradients, moments and activations; the limit here is ", bytes_text(limit)),
+                "lower --batch, --accumulate, --width or --layers, or --recompute");
+  summary.memory.batches = static_cast<int64_t>(batches);
   fs::path place = fs::absolute(folder);
   while (!fs::exists(place)) place = place.parent_path();
   // The best, and one in the making, besides those kept.
@@ -203,7 +204,7 @@ RunSummary train(RunRequest request) {
   if (settings.train.seed < 0) settings.train.seed = static_cast<int64_t>(fresh_seed());
   const auto seed = static_cast<uint64_t>(settings.train.seed);
   check(settings.train, resuming ? request.resume->state.horizon : planned_steps(settings));
-  const ModelSummary summary = check_room(settings, task->summary(), request.folder);
+  const ModelSummary summary = check_room(settings, *task, request.folder);
 
   TrainState state;
   if (resuming) {

@@ -40,6 +40,8 @@ class Task {
   [[nodiscard]] virtual ModelSummary summary() const = 0;
   /// Model FLOP of training on one unit (TaskEntry::unit) of the batch at hand.
   [[nodiscard]] virtual double flop_per_unit() const = 0;
+  /// Bytes of memory that the batches of a run take, those made ahead included.
+  [[nodiscard]] virtual double batch_bytes() const = 0;
   /// A line each about data and model, for people.
   [[nodiscard]] virtual std::string about_data() const = 0;
   [[nodiscard]] virtual std::string about_model() const = 0;

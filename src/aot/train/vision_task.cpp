@@ -51,6 +51,7 @@ class VisionTask final : public Task {
   [[nodiscard]] bool has_validation() const override { return data_.val != nullptr; }
   [[nodiscard]] ModelSummary summary() const override { return summarize(VisionModel::without_storage(settings_.model), train_.batch); }
   [[nodiscard]] double flop_per_unit() const override { return summary().flop_per_token * static_cast<double>(settings_.model.tokens()); }
+  [[nodiscard]] double batch_bytes() const override { return ImageLoader::buffer_bytes(*data_.train, loader_options(0, 0)); }
 
   [[nodiscard]] std::string about_data() const override {
     return fmt::format("{}: {} images to train on, {} to validate, {} classes", escaped(train_.data), data_.train->size(),
@@ -71,18 +72,7 @@ class VisionTask final : public Task {
   [[nodiscard]] Parameters parameters() const override { return model_->parameters(); }
   void save(AtomicFolder& folder) const override { save_model(folder, *model_); }
 
-  void begin(uint64_t seed, int64_t step) override {
-    const int64_t rows = train_.batch * train_.accumulate;
-    loader_.emplace(*data_.train, ImageLoaderOptions{.seed = seed,
-                                                     .order = ImageOrder::shuffled,
-                                                     .first_sample = step * rows,
-                                                     .batch = rows,
-                                                     .workers = settings_.workers,
-                                                     .mean = data_.mean,
-                                                     .std = data_.std,
-                                                     .view = view_,
-                                                     .augment = settings_.augment});
-  }
+  void begin(uint64_t seed, int64_t step) override { loader_.emplace(*data_.train, loader_options(seed, step)); }
   void next_batch() override {
     const ImageBatch batch = loader_->next();
     images_ = on_device(batch, *loader_);
@@ -103,6 +93,18 @@ class VisionTask final : public Task {
   [[nodiscard]] std::optional<Evaluation> evaluate() const override { return scored(0); }
 
  private:
+  [[nodiscard]] ImageLoaderOptions loader_options(uint64_t seed, int64_t step) const {
+    const int64_t rows = train_.batch * train_.accumulate;
+    return {.seed = seed,
+            .order = ImageOrder::shuffled,
+            .first_sample = step * rows,
+            .batch = rows,
+            .workers = settings_.workers,
+            .mean = data_.mean,
+            .std = data_.std,
+            .view = view_,
+            .augment = settings_.augment};
+  }
   [[nodiscard]] at::Tensor on_device(const ImageBatch& batch, const ImageLoader& loader) const {
     return at::from_blob(const_cast<float*>(batch.pixels), {batch.count, data_.channels, loader.height(), loader.width()}, at::kFloat)
         .to(device_);
