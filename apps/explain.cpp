@@ -60,6 +60,8 @@ void add_report(CLI::App& explain, GeneralOptions& general) {
   });
 }
 
+constexpr int64_t kMostPictures = 64;  // of a sheet, whose rows they are: below the 16,384 pixels that an image may have on a side
+
 struct HeatMapFlags {
   PictureFlags pictures{.images = 12};
   std::string out, layer = "all";
@@ -111,7 +113,7 @@ void add_heat_maps(CLI::App& explain, GeneralOptions& general) {
   };
   const auto state = std::make_shared<State>();
   state->fields.heading("Heat maps");
-  describe(*app, state->fields, state->flags.pictures, {.split = true, .images = true});
+  describe(*app, state->fields, state->flags.pictures, {.split = true, .most_images = kMostPictures});
   state->fields.add("layer", state->flags.layer, "one layer, counted from 1, or all").metavar("L|all");
   state->fields.add("out", state->flags.out, "folder for index.html and a PNG for each layer; files of these names are replaced")
       .metavar("DIR");

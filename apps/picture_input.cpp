@@ -16,7 +16,10 @@ void describe(CLI::App& app, Fields& fields, PictureFlags& flags, const PictureC
       ->allow_extra_args(false);
   fields.add("data", flags.data, "folder of prepared pictures; `aot data prepare --images` and `aot data make` write one").metavar("DIR");
   if (choice.split) fields.add("split", flags.split, "which part of the folder").choices({"val", "train"});
-  if (choice.images) fields.add("images", flags.images, "the first so many pictures; 0: all").min(0);
+  if (choice.most_images > 0)
+    fields.add("images", flags.images, "the first so many pictures").min(1).max(static_cast<double>(choice.most_images));
+  else if (choice.images)
+    fields.add("images", flags.images, "the first so many pictures; 0: all").min(0);
   fields.add("resize", flags.resize, "shorter side before the middle is cut out; 0: the model's picture size").min(0).max(4096);
   fields.add("batch", flags.batch, "pictures a forward pass").min(1).max(1 << 14);
 }

@@ -21,6 +21,7 @@ struct PictureFlags {
 /// --model (may be given again), --data, --resize, --batch; then what is asked for.
 struct PictureChoice {
   bool split = false, images = false, several_models = false;
+  int64_t most_images = 0;  // where pictures are shown: no more than so many, and not all; 0: any number
 };
 void describe(CLI::App& app, Fields& fields, PictureFlags& flags, const PictureChoice& choice);
 
