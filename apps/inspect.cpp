@@ -154,6 +154,15 @@ std::string task_of(const InspectOptions& inspect) {
   return preset_task(inspect.preset);
 }
 
+/// Throws UsageError for flags that would change nothing.
+void refuse_without_meaning(State& s) {
+  if (s.inspect.preset.empty() || s.inspect.preset == "list")
+    s.flags.refuse("only --preset NAME takes settings of a model", "those of a checkpoint are its own");
+  if (!s.inspect.diff) return;
+  for (const char* name : {"preset", "batch", "tokens"})
+    if (s.inspect_fields.at(name).origin == Origin::flag) throw UsageError(str("--", name, " has no meaning with --diff"));
+}
+
 /// Settles the settings of a preset with what flags change in them.
 void settle(State& s, Fields& fields, const std::string& task) {
   apply_preset(fields, s.inspect.preset, task);
@@ -220,6 +229,7 @@ void add_inspect(Subcommand& command) {
 
   command.app.callback([state, &general = command.general] {
     resolve(state->inspect_fields);
+    refuse_without_meaning(*state);
     if (state->inspect.diff) return inspect_diff(state->inspect.path, state->inspect.other, general.json);
     if (!state->inspect.other.empty()) throw UsageError("inspect takes one path, or two with --diff");
     if (state->inspect.preset == "list") return print(preset_list());

@@ -47,6 +47,10 @@ std::string TaskFlags::text(std::string_view name) const {
   return found;
 }
 
+void TaskFlags::refuse(const std::string& why, const std::string& hint) const {
+  if (!given_.empty()) throw UsageError("--" + given_.front().first + ": " + why, hint);
+}
+
 void TaskFlags::set(Fields& fields, const std::string& task) const {
   for (const auto& [name, text] : given_) {
     Field* field = fields.find(name);

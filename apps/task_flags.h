@@ -21,6 +21,8 @@ class TaskFlags {
 
   /// The text that a flag, or else the environment, gives for `name`; empty: neither.
   [[nodiscard]] std::string text(std::string_view name) const;
+  /// Throws UsageError for any flag that was given: where none has a meaning.
+  void refuse(const std::string& why, const std::string& hint) const;
   /// Sets what the flags gave. Throws UsageError for one that `task` does not have.
   void set(Fields& fields, const std::string& task) const;
 

@@ -45,6 +45,12 @@ class Inspect(CommandTest):
             with self.subTest(arguments):
                 self.assertIn(words, self.error_of("inspect", *arguments, code=2))
 
+    def test_a_checkpoint_takes_no_settings(self):
+        for arguments in (["run", "--layers", "3"], ["--diff", "a", "b", "--layers", "3"], ["--preset", "list", "--layers", "3"], ["--layers", "3"]):
+            with self.subTest(arguments):
+                self.assertIn("--layers: only --preset NAME takes settings of a model", self.error_of("inspect", *arguments, code=2))
+        self.assertIn("--batch has no meaning with --diff", self.error_of("inspect", "--diff", "a", "b", "--batch", "2", code=2))
+
     def test_a_folder_that_is_no_run_is_a_bad_file(self):
         self.error_of("inspect", "/nowhere/at/all", code=3)
 

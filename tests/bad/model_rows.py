@@ -198,6 +198,7 @@ def inspection(base):
     yield row("unknown preset", 2, ["unheard-of"], "--preset", "unheard-of")
     yield row("batch 0", 2, ["--batch"], base.run_folder, "--batch", 0)
     yield row("missing", 3, ["nonexistent"], "/nonexistent")
+    yield row("a run with settings", 2, ["only --preset NAME"], base.run_folder, "--layers", 3)
     yield row("layers -1", 2, ["layers"], "--preset", "aot-mssa-base", "--layers", -1)
 
 
