@@ -32,7 +32,7 @@ TrainState state_at(int64_t step) {
           .seconds = 0.25,
           .next_data = step,
           .evaluated = step,
-          .best = BestLoss{3, 2.5},
+          .best = BestLoss{3, 2.5, 40},
           .logs = {.jsonl = 123, .csv = 45},
           .data = {"aa", "bb", "cc"},
           .machine = {"a processor", "AVX2", "avx2", 2},
@@ -278,9 +278,11 @@ TEST_F(Checkpoints, EveryMemberOfTheStateIsNeeded) {
   old["tokens"] = old["units"];
   old.erase("units");
   old["machine"].erase("path");
+  old["best"].erase("count");
   write(3, "state.json", dump_json(old));
   EXPECT_EQ(read_state(path_of(3)).machine.path, "");
   EXPECT_EQ(read_state(path_of(3)).units, 64 * 3);
+  EXPECT_TRUE(read_state(path_of(3)).best->compares(12));  // as it did when that run was made
   Json newer = whole;
   newer["format"] = 99;
   write(3, "state.json", dump_json(newer));

@@ -187,6 +187,28 @@ TEST_F(Runs, AnEvaluationThatASignalPutOffIsMadeUp) {
   EXPECT_EQ(checkpoints("run"), checkpoints("whole"));
 }
 
+/// Losses over 5 and over 12 windows do not compare: the best one must not stay because its windows were easier.
+TEST_F(Runs, ABestLossOverOtherWindowsDoesNotCompare) {
+  const auto resumed_with = [this](int64_t windows, double best) {
+    RunRequest half = request("run");
+    half.settings.train.stop_after = 10;
+    train(std::move(half));
+    RunRequest rest = reopen_run(folder_.path("run"));
+    rest.resume->state.best->loss = best;  // lower than any later one
+    rest.settings = request("run").settings;
+    rest.settings.train.eval_windows = windows;
+    const RunSummary out = train(std::move(rest));
+    fs::remove_all(folder_.path("run"));
+    return out.best.value();
+  };
+  const BestLoss kept = resumed_with(5, 0.125), anew = resumed_with(12, 0.125);
+  EXPECT_EQ(kept.step, 10);
+  EXPECT_EQ(kept.loss, 0.125);
+  EXPECT_EQ(anew.step, 20);
+  EXPECT_GT(anew.loss, 0.125);
+  EXPECT_EQ(anew.count, 12);
+}
+
 TEST_F(Runs, StoppedInTheirLastValidationAreFinishedByAResume) {
   const RunSummary half = stopped_at("{\"step\":20,\"val_loss\"");
   EXPECT_EQ(half.step, 20);

@@ -25,7 +25,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kStateFormat = 3;  // 1: without the path of the kernels; 2: `tokens` in place of `units`, no events
+// 1: without the path of the kernels; 2: `tokens` in place of `units`, no events; 3: `best` without count
+constexpr int64_t kStateFormat = 4;
 constexpr const char* kPrefix = "step-";
 
 std::string checkpoints_of(const std::string& run) {
@@ -84,7 +85,7 @@ MachineFacts machine_facts() {
 
 std::string state_text(const TrainState& state) {
   Json best = nullptr;
-  if (state.best) best = {{"step", state.best->step}, {"val_loss", state.best->loss}};
+  if (state.best) best = {{"step", state.best->step}, {"val_loss", state.best->loss}, {"count", state.best->count}};
   const Json json = {
       {"format", kStateFormat},
       {"run", state.run},
@@ -128,7 +129,7 @@ TrainState read_state(const std::string& checkpoint) {
   state.data = {json_text(data, "train_sha256", path), json_text(data, "val_sha256", path), json_text(data, "tokenizer_sha256", path)};
   state.horizon = count(member_object("schedule"), "horizon");
   if (const Json& best = json_member(json, "best", path); !best.is_null())
-    state.best = BestLoss{count(best, "step"), json_number(best, "val_loss", path)};
+    state.best = BestLoss{count(best, "step"), json_number(best, "val_loss", path), format >= 4 ? count(best, "count") : 0};
   const Json& logs = member_object("logs");
   state.logs = {static_cast<uint64_t>(count(logs, "metrics.jsonl")), static_cast<uint64_t>(count(logs, "metrics.csv")),
                 format >= 3 ? static_cast<uint64_t>(count(logs, "events")) : 0};

@@ -34,6 +34,10 @@ MachineFacts machine_facts();
 struct BestLoss {
   int64_t step = 0;
   double loss = 0;
+  int64_t count = 0;  // windows, images or prompts that it was measured on; 0: not known, in checkpoints before format 4
+
+  /// Whether a loss over so many compares: with other settings of the evaluation than the best's it does not.
+  [[nodiscard]] bool compares(int64_t others) const { return count == 0 || count == others; }
 };
 
 /// state.json: everything about a run that is neither a weight nor a moment. Random numbers are functions of (seed, purpose, index), so the

@@ -160,8 +160,12 @@ bool Loop::evaluate() {
   const std::optional<Evaluation> result = parts_.task.watch();
   if (!result) return false;
   if (!std::isfinite(result->loss)) throw NonFiniteError(fmt::format("step {}: validation loss is {}", state_.step, result->loss));
-  improved_ = !state_.best || result->loss < state_.best->loss;
-  if (improved_) state_.best = BestLoss{state_.step, result->loss};
+  const bool compares = !state_.best || state_.best->compares(result->count);
+  if (!compares)
+    log_info(fmt::format("the best loss of before was over {} {}, not {}: it starts anew", state_.best->count,
+                         task_named(train_.task).counted, result->count));
+  improved_ = !state_.best || !compares || result->loss < state_.best->loss;
+  if (improved_) state_.best = BestLoss{state_.step, result->loss, result->count};
   parts_.log.validation(state_.step, result->loss, result->count, improved_, result->more);
   std::string more;
   for (const auto& [name, value] : result->more) more += fmt::format(", {} {:.4f}", name, value);
