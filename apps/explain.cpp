@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // aot explain: pages and pictures about runs and models.
 #include <charconv>
-#include <filesystem>
 #include <memory>
 
 #include <fmt/format.h>
@@ -10,6 +9,7 @@
 #include "aot/explain/heat_maps.h"
 #include "aot/explain/run_report.h"
 #include "aot/io/error.h"
+#include "aot/io/file.h"
 #include "aot/io/image_file.h"
 #include "aot/io/json.h"
 #include "aot/io/output.h"
@@ -84,7 +84,7 @@ void run_heat_maps(const HeatMapFlags& flags, const GeneralOptions& general) {
   const std::string& path = flags.pictures.models.front();
   const LoadedVision loaded = load_vision(path, general);
   HeatMaps maps = draw_heat_maps(*loaded.model, input.split(flags.pictures.split), input.reading, layer, true).value();
-  maps.title = std::filesystem::path(path).lexically_normal().filename().string();
+  maps.title = run_name(path);
   make_folders(flags.out);
   std::vector<std::string> pngs;
   Json rows = Json::array();

@@ -11,6 +11,7 @@
 #include "aot/core/random.h"
 #include "aot/eval/regression_report.h"
 #include "aot/io/error.h"
+#include "aot/io/file.h"
 #include "aot/io/output.h"
 #include "aot/models/checkpoint.h"
 #include "aot/models/summary.h"
@@ -49,8 +50,7 @@ std::vector<Network> networks_of(const std::vector<std::string>& paths) {
   std::vector<Network> out;
   for (const std::string& path : paths) {
     const std::string checkpoint = find_checkpoint(path);
-    const fs::path plain = fs::path(path + "/").lexically_normal().parent_path();
-    out.push_back({.name = plain.filename().string(), .checkpoint = checkpoint, .options = read_regression_options(checkpoint)});
+    out.push_back({.name = run_name(path), .checkpoint = checkpoint, .options = read_regression_options(checkpoint)});
   }
   std::vector<std::string> names;
   for (const Network& network : out) names.push_back(network.name);

@@ -12,6 +12,7 @@
 #include "aot/core/log.h"
 #include "aot/core/signals.h"
 #include "aot/io/error.h"
+#include "aot/io/file.h"
 #include "aot/models/checkpoint.h"
 #include "aot/models/presets.h"
 #include "aot/train/run.h"
@@ -83,7 +84,7 @@ RunRequest settle(State& state, const GeneralOptions& general) {
   RunRequest request;
   if (!invocation.resume.empty()) {
     if (!invocation.config.empty()) throw UsageError("--resume takes the settings of the run; leave out --config");
-    const std::string folder = find_run(invocation.resume, invocation.out);
+    const std::string folder = find_run(without_slash_at_end(invocation.resume), without_slash_at_end(invocation.out));
     if (folder.empty())
       log_info("nothing to resume in " + escaped(invocation.out) + ": a new run starts");
     else
@@ -91,7 +92,7 @@ RunRequest settle(State& state, const GeneralOptions& general) {
   }
   Start start{.config = invocation.config};
   if (request.folder.empty())
-    request.folder = invocation.out;
+    request.folder = without_slash_at_end(invocation.out);
   else if (const std::string saved = request.folder + "/config.toml"; std::filesystem::exists(saved))
     start.config = saved;
   if (request.resume) {

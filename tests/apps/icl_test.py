@@ -107,6 +107,7 @@ class Icl(CommandTest):
             self.assertIn(f">{name}</text>", picture)
 
     def test_models_of_one_name_are_told_by_their_paths(self):
+        self.assertIn(("one", 0), self.rows("--model", self.model + "/", "--prompts", "20"))
         other = write_model(self.path / "other" / "one", seed=2)
         names = {name for name, _ in self.rows("--model", self.model, "--model", other, "--prompts", "20")}
         self.assertTrue({self.model, other} <= names)

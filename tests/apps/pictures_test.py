@@ -135,8 +135,9 @@ class Pictures(CommandTest):
         for outside in ("http:", "https:", "<script", "src=\"layer"):
             self.assertNotIn(outside, page)
         one = self.path / "one"
-        self.run_aot("explain", "heatmaps", "--model", model, "--data", data, "--images", "2", "--layer", "2", "--out", str(one))
+        self.run_aot("explain", "heatmaps", "--model", model + "/", "--data", data, "--images", "2", "--layer", "2", "--out", str(one))
         self.assertEqual({path.name for path in one.iterdir()}, {"index.html", "layer-02.png"})
+        self.assertIn("<title>Heads of shapes</title>", (one / "index.html").read_text())
 
     def test_inspect_of_presets_and_checkpoints(self):
         row = self.json_of("inspect", "--preset", "aot-mssa-v", "--json")

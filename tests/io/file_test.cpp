@@ -56,6 +56,15 @@ TEST(InputFile, ALargeSparseFileIsRefusedWithoutReadingIt) {
   expect_error(3, "larger than 1 MiB (found 1099511627776 bytes)", [&] { read_file(folder.path("sparse"), 1 << 20); });
 }
 
+TEST(RunName, IsTheLastPartOfAPathHoweverItIsSpelt) {
+  for (const char* path : {"runs/one", "runs/one/", "runs/one//", "./runs/../one/.", "/one", "one"})
+    EXPECT_EQ(run_name(path), "one") << path;
+  EXPECT_EQ(run_name("."), std::filesystem::current_path().filename().string());
+  EXPECT_EQ(run_name("/"), "/");
+  EXPECT_EQ(without_slash_at_end("runs/one//"), "runs/one");
+  EXPECT_EQ(without_slash_at_end("/"), "/");
+}
+
 TEST(LooksLike, KnowsCommonFormatsByTheirFirstBytes) {
   EXPECT_EQ(looks_like("\x1f\x8b\x08"), "gzip");
   EXPECT_EQ(looks_like("\x7f"

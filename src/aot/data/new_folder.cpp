@@ -11,16 +11,8 @@
 #include "aot/io/output.h"
 
 namespace aot {
-namespace {
 
 namespace fs = std::filesystem;
-
-std::string without_slash_at_end(std::string path) {
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
-  return path;
-}
-
-}  // namespace
 
 void check_is_new_folder(const std::string& path) {
   std::error_code ignored;

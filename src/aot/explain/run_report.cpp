@@ -82,7 +82,7 @@ RunReport read_run(const std::string& run, const RunReportOptions& options) {
   const std::string checkpoint = find_checkpoint(run);
   const auto model = load_model(checkpoint);
   RunReport report;
-  report.title = std::filesystem::path(run).lexically_normal().filename().string();
+  report.title = run_name(run);
   report.config = read_toml(run + "/config.toml");
   report.options = model->options();
   report.summary = summarize(*model, 1, model->options().context);

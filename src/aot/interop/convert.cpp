@@ -53,7 +53,7 @@ ForeignModel with_progress(ForeignModel model, double bytes, Progress& progress)
 }  // namespace
 
 std::optional<Conversion> convert(ConvertOptions options) {
-  while (options.target.size() > 1 && options.target.back() == '/') options.target.pop_back();
+  options.target = without_slash_at_end(options.target);
   if (options.source.empty() || options.target.empty())
     throw UsageError("convert needs SOURCE and TARGET", "e.g. aot convert --from nanogpt out/ckpt.pt model");
   if (options.dtype == "int8")

@@ -41,6 +41,12 @@ std::string file_sha256(const InputFile& file);
 /// "a/b" -> "a", "b" -> ".", "/b" -> "/".
 std::string folder_of(const std::string& path);
 
+/// "a/b//" -> "a/b"; "/" stays.
+std::string without_slash_at_end(std::string path);
+
+/// What a run or a checkpoint is called in titles and tables: "a/b" and "a/b/" -> "b"; "." -> the name of the folder that it stands for.
+std::string run_name(const std::string& path);
+
 /// A limit as messages show it: "1 MiB", "64 KiB", "1000 bytes".
 std::string limit_text(uint64_t bytes);
 
