@@ -8,6 +8,7 @@
 #include "aot/core/random.h"
 #include "aot/io/error.h"
 #include "aot/models/stack.h"
+#include "aot/models/stack_options.h"
 #include "aot/ops/cross_entropy.h"
 #include "aot/ops/embedding.h"
 #include "aot/ops/linear.h"
@@ -15,25 +16,10 @@
 namespace aot {
 namespace {
 
-BlockOptions block_options(const LanguageOptions& o) {
-  return {.kind = o.block,
-          .activation = o.activation,
-          .mixer = o.mixer,
-          .mixing = {.width = o.width,
-                     .heads = o.heads,
-                     .head_dim = o.head_dim,
-                     .context = o.context,
-                     .output = o.output,
-                     .gate = o.gate,
-                     .rotary = o.rotary,
-                     .bias = o.bias,
-                     .dropout = o.dropout,
-                     .layers = o.layers,
-                     .causal = true},
-          .norm = o.norm,
-          .norm_bias = o.bias,
-          .step_size = o.step_size,
-          .step_init = o.step_init};
+BlockOptions blocks_of(const LanguageOptions& o) {
+  BlockOptions out = sequence_block_options(o, o.context);
+  out.activation = o.activation;
+  return out;
 }
 
 }  // namespace
@@ -64,8 +50,7 @@ LanguageModel::LanguageModel(const LanguageOptions& options, at::Generator gener
   embedding_ = normal_parameter({o.vocab_size, o.width}, 0.02, generator);
   if (o.position == Position::learned) position_ = normal_parameter({o.context, o.width}, 0.02, generator);
   if (o.position == Position::sincos && generator.defined()) position_ = sincos_positions(o.context, o.width);
-  blocks_.reserve(static_cast<size_t>(o.layers));
-  for (int64_t l = 0; l < o.layers; ++l) blocks_.emplace_back(block_options(o), generator);
+  blocks_ = make_blocks(blocks_of(o), generator);
   final_norm_ = Norm(o.norm, o.width, o.bias, generator);
   if (!o.tie_embeddings) head_ = normal_parameter({o.vocab_size, o.width}, 0.02, generator);
 }

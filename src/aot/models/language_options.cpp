@@ -23,11 +23,7 @@ void describe(Fields& fields, LanguageOptions& options) {
 LanguageOptions resolved(LanguageOptions options) {
   resolve_heads(options);
   if (options.vocab_size < 1) throw UsageError("the vocabulary size is not known", "give --vocab-size");
-  if (options.rotary && options.head_dim % 2 != 0)
-    throw UsageError(str("rotary positions need an even head dimension (found ", options.head_dim, ")"),
-                     "choose --head-dim or --no-rotary");
-  if (options.position == Position::sincos && options.width % 2 != 0)
-    throw UsageError(str("sincos positions need an even width (found ", options.width, ")"), "choose --width or --position");
+  check_sequence_positions(options);
   return options;
 }
 

@@ -11,30 +11,11 @@
 #include "aot/core/random.h"
 #include "aot/io/error.h"
 #include "aot/models/stack.h"
+#include "aot/models/stack_options.h"
 #include "aot/ops/linear.h"
 
 namespace aot {
 namespace {
-
-BlockOptions block_options(const RegressionOptions& o) {
-  return {.kind = o.block,
-          .mixer = o.mixer,
-          .mixing = {.width = o.width,
-                     .heads = o.heads,
-                     .head_dim = o.head_dim,
-                     .context = 2 * o.max_points,
-                     .output = o.output,
-                     .gate = o.gate,
-                     .rotary = o.rotary,
-                     .bias = o.bias,
-                     .dropout = o.dropout,
-                     .layers = o.layers,
-                     .causal = true},
-          .norm = o.norm,
-          .norm_bias = o.bias,
-          .step_size = o.step_size,
-          .step_init = o.step_init};
-}
 
 /// The deviation of numbers that are uniform in +-1 / sqrt(inputs).
 double uniform_deviation(int64_t inputs) {
@@ -62,8 +43,7 @@ RegressionModel::RegressionModel(const RegressionOptions& options, at::Generator
   read_in_bias_ = normal_parameter({o.width}, uniform_deviation(o.dims), generator);
   if (o.position == Position::learned) position_ = normal_parameter({tokens, o.width}, 0.02, generator);
   if (o.position == Position::sincos && generator.defined()) position_ = sincos_positions(tokens, o.width);
-  blocks_.reserve(static_cast<size_t>(o.layers));
-  for (int64_t l = 0; l < o.layers; ++l) blocks_.emplace_back(block_options(o), generator);
+  blocks_ = make_blocks(sequence_block_options(o, tokens), generator);
   final_norm_ = Norm(o.norm, o.width, o.bias, generator);
   head_ = normal_parameter({1, o.width}, uniform_deviation(o.width), generator);
   head_bias_ = constant_parameter({1}, 0, generator);

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "aot/io/error.h"
 #include "aot/models/regression.h"
 #include "aot/models/stack_options.h"
 
@@ -19,11 +18,7 @@ void describe(Fields& fields, RegressionOptions& options) {
 
 RegressionOptions resolved(RegressionOptions options) {
   resolve_heads(options);
-  if (options.rotary && options.head_dim % 2 != 0)
-    throw UsageError(str("rotary positions need an even head dimension (found ", options.head_dim, ")"),
-                     "choose --head-dim or --no-rotary");
-  if (options.position == Position::sincos && options.width % 2 != 0)
-    throw UsageError(str("sincos positions need an even width (found ", options.width, ")"), "choose --width or --position");
+  check_sequence_positions(options);
   return options;
 }
 

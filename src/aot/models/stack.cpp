@@ -8,6 +8,13 @@
 
 namespace aot {
 
+std::vector<Block> make_blocks(const BlockOptions& options, at::Generator& generator) {
+  std::vector<Block> blocks;
+  blocks.reserve(static_cast<size_t>(options.mixing.layers));
+  for (int64_t l = 0; l < options.mixing.layers; ++l) blocks.emplace_back(options, generator);
+  return blocks;
+}
+
 at::Tensor through_blocks(const std::vector<Block>& blocks, at::Tensor z, MixerInput input, const StackOptions& options) {
   TORCH_CHECK_VALUE(!options.recompute || options.taps == nullptr, "model: recomputed layers have no taps");
   const double rate = input.training ? options.dropout : 0;

@@ -9,6 +9,9 @@
 
 namespace aot {
 
+/// `options.mixing.layers` blocks, each drawn from `generator` after the one before it.
+std::vector<Block> make_blocks(const BlockOptions& options, at::Generator& generator);
+
 /// How tokens go through a stack, apart from what mixers are told.
 struct StackOptions {
   double dropout = 0;  // on the embedding, while training; blocks have their own

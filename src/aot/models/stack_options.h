@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The settings that models of all tasks have: those of their blocks. For the files that describe a task's options.
+// The settings that models of all tasks have: those of their blocks. For the files that describe a task's options or build its model.
 #pragma once
 
 #include <string>
@@ -9,6 +9,7 @@
 #include "aot/core/options.h"
 #include "aot/io/error.h"
 #include "aot/models/block.h"
+#include "aot/models/positions.h"
 
 namespace aot {
 
@@ -57,6 +58,44 @@ void resolve_heads(Options& options) {
   if (options.heads * options.head_dim > kWidest)
     throw UsageError(str(options.heads, " heads of ", options.head_dim, " are more than ", kWidest, " numbers per token"),
                      "lower --heads or --head-dim");
+}
+
+/// Throws UsageError when the positions of a sequence do not fit width or heads. REQUIRES: resolve_heads.
+template <class Options>
+void check_sequence_positions(const Options& options) {
+  if (options.rotary && options.head_dim % 2 != 0)
+    throw UsageError(str("rotary positions need an even head dimension (found ", options.head_dim, ")"),
+                     "choose --head-dim or --no-rotary");
+  if (options.position == Position::sincos && options.width % 2 != 0)
+    throw UsageError(str("sincos positions need an even width (found ", options.width, ")"), "choose --width or --position");
+}
+
+/// The blocks of a model of tokens that read each other in any way; `context`: how many there are at most.
+template <class Options>
+BlockOptions block_options(const Options& o, int64_t context) {
+  return {.kind = o.block,
+          .mixer = o.mixer,
+          .mixing = {.width = o.width,
+                     .heads = o.heads,
+                     .head_dim = o.head_dim,
+                     .context = context,
+                     .output = o.output,
+                     .gate = o.gate,
+                     .bias = o.bias,
+                     .dropout = o.dropout,
+                     .layers = o.layers},
+          .norm = o.norm,
+          .step_size = o.step_size,
+          .step_init = o.step_init};
+}
+
+/// Those of a sequence.
+template <class Options>
+BlockOptions sequence_block_options(const Options& o, int64_t context) {
+  BlockOptions out = block_options(o, context);
+  out.mixing.rotary = o.rotary;
+  out.norm_bias = o.bias;
+  return out;
 }
 
 }  // namespace aot

@@ -13,6 +13,7 @@
 #include "aot/io/error.h"
 #include "aot/models/positions.h"
 #include "aot/models/stack.h"
+#include "aot/models/stack_options.h"
 #include "aot/ops/linear.h"
 
 namespace aot {
@@ -23,25 +24,13 @@ TokenGrid grid_of(const VisionOptions& o) {
   return {.height = side, .width = side, .leading = o.tokens() - o.patches()};
 }
 
-BlockOptions block_options(const VisionOptions& o) {
-  return {.kind = o.block,
-          .mixer = o.mixer,
-          .mixing = {.width = o.width,
-                     .heads = o.heads,
-                     .head_dim = o.head_dim,
-                     .context = o.tokens(),
-                     .output = o.output,
-                     .gate = o.gate,
-                     .rotary = o.position == PicturePosition::rotary,
-                     .grid = grid_of(o),
-                     .bias = o.bias,
-                     .dropout = o.dropout,
-                     .layers = o.layers,
-                     .causal = false},
-          .norm = o.norm,
-          .norm_bias = true,
-          .step_size = o.step_size,
-          .step_init = o.step_init};
+BlockOptions blocks_of(const VisionOptions& o) {
+  BlockOptions out = block_options(o, o.tokens());
+  out.mixing.rotary = o.position == PicturePosition::rotary;
+  out.mixing.grid = grid_of(o);
+  out.mixing.causal = false;
+  out.norm_bias = true;
+  return out;
 }
 
 /// Draws the matrices of blocks anew, N(0, 1 / sqrt(3 fan-in)): the deviation of the framework's linear layers, as in CRATE's code. The
@@ -87,8 +76,7 @@ VisionModel::VisionModel(const VisionOptions& options, at::Generator generator) 
   if (o.pooling == Pooling::class_token) class_token_ = normal_parameter({o.width}, deviation, generator);
   if (o.position == PicturePosition::learned) position_ = normal_parameter({o.tokens(), o.width}, deviation, generator);
   if (o.position == PicturePosition::sincos && generator.defined()) position_ = sincos_positions(grid_of(o), o.width);
-  blocks_.reserve(static_cast<size_t>(o.layers));
-  for (int64_t l = 0; l < o.layers; ++l) blocks_.emplace_back(block_options(o), generator);
+  blocks_ = make_blocks(blocks_of(o), generator);
   draw_matrices(blocks_, generator);
   final_norm_ = Norm(o.norm == NormKind::none ? NormKind::layer : o.norm, o.width, true, generator);
   head_ = normal_parameter({o.classes, o.width}, 0.02, generator);
