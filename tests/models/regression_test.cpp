@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/models/regression.h"
 
+#include <cmath>
 #include <map>
 
 #include <ATen/ops/arange.h>
@@ -173,6 +174,33 @@ TEST(Regression, TheLossIsTheMeanSquaredErrorAndDropoutIsOfItsSeed) {
   EXPECT_EQ(loss(1), loss(1));
   EXPECT_EQ(loss(1), loss(1, true));
   EXPECT_NE(loss(1), loss(2));
+}
+
+TEST(Regression, MatricesStartByTheirInputsWhereAskedFor) {
+  for (const char* mixer : {"mssa", "mhsa", "tssa"}) {
+    RegressionOptions options = small(mixer);
+    options.width = 60, options.heads = 3, options.block = BlockKind::mlp;
+    const RegressionModel normal(options, 7);
+    options.init = Init::fan_in;
+    const RegressionModel by_inputs(options, 7);
+    const Parameters before = normal.parameters(), after = by_inputs.parameters();
+    for (size_t i = 0; i < after.size(); ++i) {
+      const at::Tensor& value = after[i].value;
+      const bool drawn = after[i].name.rfind("layers.", 0) == 0 && value.dim() == 2 && after[i].name.find("head_bias") == std::string::npos;
+      if (drawn) {
+        EXPECT_NEAR(value.std().item<double>() * std::sqrt(3.0 * static_cast<double>(value.size(1))), 1, 0.08) << after[i].name;
+      } else if (after[i].name != "head") {  // which is drawn after them
+        EXPECT_TRUE(value.equal(before[i].value)) << after[i].name;
+      }
+    }
+  }
+}
+
+TEST(Regression, PresetsOfThePapersSizeStartAsPublishedAndSmallOnesByTheirInputs) {
+  for (const Preset& preset : presets()) {
+    if (preset.name.rfind("icl-", 0) != 0) continue;
+    EXPECT_EQ(preset_options(preset.name).init == Init::fan_in, preset.name.find("small") != std::string::npos) << preset.name;
+  }
 }
 
 TEST(Regression, WeightsAreOfTheirSeed) {

@@ -46,7 +46,7 @@ std::string task_of(const RegressionOptions&) {
 /// What transformers reads beside our settings in a folder made for it.
 constexpr std::string_view kForTransformers[] = {"architectures", "auto_map", "dtype", "torch_dtype", "transformers_version"};
 /// Settings that came later; a file without them was written when there was nothing but the default.
-constexpr std::string_view kLaterSettings[] = {"activation"};
+constexpr std::string_view kLaterSettings[] = {"activation", "init"};
 
 template <class Names>
 bool is_one_of(std::string_view key, const Names& names) {

@@ -44,6 +44,7 @@ RegressionModel::RegressionModel(const RegressionOptions& options, at::Generator
   if (o.position == Position::learned) position_ = normal_parameter({tokens, o.width}, 0.02, generator);
   if (o.position == Position::sincos && generator.defined()) position_ = sincos_positions(tokens, o.width);
   blocks_ = make_blocks(sequence_block_options(o, tokens), generator);
+  if (o.init == Init::fan_in) draw_by_fan_in(blocks_, generator);
   final_norm_ = Norm(o.norm, o.width, o.bias, generator);
   head_ = normal_parameter({1, o.width}, uniform_deviation(o.width), generator);
   head_bias_ = constant_parameter({1}, 0, generator);

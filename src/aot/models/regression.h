@@ -16,7 +16,9 @@
 
 namespace aot {
 
-/// Everything that decides the shape of the model. The defaults are those of `icl-mssa-small`.
+enum class Init { normal, fan_in };  // how the matrices of blocks start: N(0, 0.02), or by their inputs
+
+/// Everything that decides the shape of the model, and how it starts. The defaults are those of `icl-mssa-small`, but for `init`.
 struct RegressionOptions {
   std::string mixer = "mssa";
   BlockKind block = BlockKind::attention_only;
@@ -34,6 +36,7 @@ struct RegressionOptions {
   bool bias = false;  // in the linear maps and norms of blocks; the first and the last map always have one
   StepSize step_size = StepSize::fixed;
   double step_init = 1;
+  Init init = Init::normal;
   double dropout = 0;
 };
 
@@ -53,7 +56,8 @@ struct RegressionInput {
 class RegressionModel {
  public:
   /// Weights are drawn from `seed`: N(0, 0.02), output projections N(0, 0.02 / sqrt(2 L)), the first map N(0, 1 / sqrt(3 d)) with its bias,
-  /// the last N(0, 1 / sqrt(3 D)): the deviations of Garg et al.'s uniform ones. Norms 1, other biases 0.
+  /// the last N(0, 1 / sqrt(3 D)): the deviations of Garg et al.'s uniform ones. Norms 1, other biases 0. With Init::fan_in the matrices of
+  /// blocks are drawn as the last map is, each by its own inputs.
   RegressionModel(const RegressionOptions& options, uint64_t seed);
   /// Parameters with shapes but no numbers, to count and describe a model of any size.
   static RegressionModel without_storage(const RegressionOptions& options);

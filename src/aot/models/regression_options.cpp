@@ -13,6 +13,8 @@ void describe(Fields& fields, RegressionOptions& options) {
              "positions added to the tokens");
   fields.add("rotary", options.rotary, "turn queries and keys by position");
   describe_branches(fields, options, "biases in linear maps and layer norms");
+  fields.add("init", options.init, {{"normal", Init::normal}, {"fan-in", Init::fan_in}},
+             "how matrices of blocks start: N(0, 0.02), as published, or N(0, 1 / sqrt(3 inputs)), for narrow models");
   describe_dropout(fields, options);
 }
 

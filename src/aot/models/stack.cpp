@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/models/stack.h"
 
+#include <cmath>
+
+#include <c10/core/GradMode.h>
+
 #include "aot/core/random.h"
 #include "aot/io/error.h"
 #include "aot/models/recompute.h"
@@ -13,6 +17,15 @@ std::vector<Block> make_blocks(const BlockOptions& options, at::Generator& gener
   blocks.reserve(static_cast<size_t>(options.mixing.layers));
   for (int64_t l = 0; l < options.mixing.layers; ++l) blocks.emplace_back(options, generator);
   return blocks;
+}
+
+void draw_by_fan_in(const std::vector<Block>& blocks, at::Generator& generator) {
+  if (!generator.defined()) return;
+  const c10::NoGradGuard no_grad;
+  for (const Block& block : blocks)
+    for (const Parameter& parameter : block.parameters())
+      if (parameter.value.dim() == 2 && parameter.name != "ista.dictionary" && parameter.name != "mixer.head_bias")
+        parameter.value.normal_(0, 1 / std::sqrt(3.0 * static_cast<double>(parameter.value.size(1))), generator);
 }
 
 at::Tensor through_blocks(const std::vector<Block>& blocks, at::Tensor z, MixerInput input, const StackOptions& options) {

@@ -7,7 +7,6 @@
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/ones.h>
 #include <ATen/TensorOperators.h>
-#include <c10/core/GradMode.h>
 
 #include "aot/core/random.h"
 #include "aot/io/error.h"
@@ -31,18 +30,6 @@ BlockOptions blocks_of(const VisionOptions& o) {
   out.mixing.causal = false;
   out.norm_bias = true;
   return out;
-}
-
-/// Draws the matrices of blocks anew, N(0, 1 / sqrt(3 fan-in)): the deviation of the framework's linear layers, as in CRATE's code. The
-/// N(0, 0.02) of language models is 3.6 times smaller at a width of 64, and small models then spend half of their training on growing.
-/// CRATE's dictionaries keep their own start.
-void draw_matrices(const std::vector<Block>& blocks, at::Generator& generator) {
-  if (!generator.defined()) return;
-  const c10::NoGradGuard no_grad;
-  for (const Block& block : blocks)
-    for (const Parameter& parameter : block.parameters())
-      if (parameter.value.dim() == 2 && parameter.name != "ista.dictionary")
-        parameter.value.normal_(0, 1 / std::sqrt(3.0 * static_cast<double>(parameter.value.size(1))), generator);
 }
 
 }  // namespace
@@ -77,7 +64,7 @@ VisionModel::VisionModel(const VisionOptions& options, at::Generator generator) 
   if (o.position == PicturePosition::learned) position_ = normal_parameter({o.tokens(), o.width}, deviation, generator);
   if (o.position == PicturePosition::sincos && generator.defined()) position_ = sincos_positions(grid_of(o), o.width);
   blocks_ = make_blocks(blocks_of(o), generator);
-  draw_matrices(blocks_, generator);
+  draw_by_fan_in(blocks_, generator);
   final_norm_ = Norm(o.norm == NormKind::none ? NormKind::layer : o.norm, o.width, true, generator);
   head_ = normal_parameter({o.classes, o.width}, 0.02, generator);
   head_bias_ = constant_parameter({o.classes}, 0, generator);
