@@ -80,18 +80,30 @@ int64_t in_groups(const ModelSummary& summary, const std::string& names) {
   return count;
 }
 
-TEST(Regression, PaperSizesHaveTheCountsOfTheFormula) {
-  // Positions 2 x 101, first map (d + 1) D, last map D + 1, final norm: two of D with GPT-2's biases, one without.
-  const int64_t width = 256, outside = 202 * width + 21 * width + width + 1;
-  const auto blocks = [&](int64_t layers, int64_t matrices) { return layers * (matrices * width * width + width) + width; };
-  const std::map<std::string, int64_t> expected = {
-      {"icl-gpt2", outside + 12 * (12 * width * width + 13 * width) + 2 * width},
-      {"icl-mhsa", outside + blocks(36, 4)},
-      {"icl-mssa", outside + blocks(72, 2)},
-      {"icl-mhsa-12", outside + blocks(12, 4)},
-      {"icl-mssa-12", outside + blocks(12, 2)},
+TEST(Regression, EveryPresetHasTheCountOfTheFormula) {
+  // Positions, first map (d + 1) D, last map D + 1; final norm: two of D with GPT-2's biases, one without.
+  const auto outside_of = [](int64_t width, int64_t positions, int64_t dims) { return (positions + dims + 1 + 1) * width + 1; };
+  const auto blocks_of = [](int64_t width, int64_t layers, int64_t matrices) {
+    return layers * (matrices * width * width + width) + width;
   };
-  for (const auto& [name, count] : expected) EXPECT_EQ(summary_of(name).parameters, count) << name;
+  const auto gpt2_of = [](int64_t width, int64_t layers) { return layers * (12 * width * width + 13 * width) + 2 * width; };
+  const int64_t width = 256, outside = outside_of(width, 202, 20), small_outside = outside_of(64, 22, 5),
+                rotary_outside = outside_of(64, 0, 5);
+  const std::map<std::string, int64_t> expected = {{"icl-gpt2", outside + gpt2_of(width, 12)},
+                                                   {"icl-mhsa", outside + blocks_of(width, 36, 4)},
+                                                   {"icl-mssa", outside + blocks_of(width, 72, 2)},
+                                                   {"icl-mhsa-12", outside + blocks_of(width, 12, 4)},
+                                                   {"icl-mssa-12", outside + blocks_of(width, 12, 2)},
+                                                   {"icl-gpt2-small", small_outside + gpt2_of(64, 3)},
+                                                   {"icl-mhsa-small", small_outside + blocks_of(64, 9, 4)},
+                                                   {"icl-mssa-small", small_outside + blocks_of(64, 18, 2)},
+                                                   {"icl-mssa-rotary-small", rotary_outside + blocks_of(64, 18, 2)},
+                                                   {"icl-mssa-gated-small", rotary_outside + blocks_of(64, 12, 3)}};
+  for (const Preset& preset : presets()) {
+    if (preset_task(preset.name) != "icl") continue;
+    ASSERT_TRUE(expected.contains(preset.name)) << preset.name;
+    EXPECT_EQ(summary_of(preset.name).parameters, expected.at(preset.name)) << preset.name;
+  }
   EXPECT_EQ(summary_of("icl-gpt2").parameters - outside - 2 * width, 9'477'120) << "the published model's blocks, without its unused table";
   for (const char* name : {"icl-mhsa", "icl-mssa"}) EXPECT_EQ(in_groups(summary_of(name), "mixers"), 12 * 12 * width * width) << name;
 }

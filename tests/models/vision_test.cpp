@@ -73,12 +73,30 @@ VisionOptions preset_options(const std::string& name) {
   return options;
 }
 
-TEST(Vision, PaperSizesHaveTheCountsOfTheFormula) {
-  const std::map<std::string, int64_t> expected = {{"aot-mhsa-v", 14968168}, {"aot-mssa-v", 22021608}, {"vit-s", 22050664},
-                                                   {"vit-t", 5717416},       {"crate-t", 6090856},     {"crate-s", 13116328},
-                                                   {"crate-b", 22796008},    {"crate-l", 77641192}};
-  for (const auto& [name, count] : expected)
-    EXPECT_EQ(summarize(VisionModel::without_storage(preset_options(name)), 1).parameters, count) << name;
+TEST(Vision, EveryPresetHasTheCountOfTheFormula) {
+  // Digits: 16 numbers a patch, 49 of them and a class token, 10 classes; norms with biases. Outside blocks 80 D + 10.
+  const auto digits = [](int64_t width, int64_t layers, int64_t matrices, int64_t vectors, int64_t more = 0) {
+    return 80 * width + 10 + layers * (matrices * width * width + vectors * width + more);
+  };
+  const std::map<std::string, int64_t> expected = {{"aot-mhsa-v", 14968168},
+                                                   {"aot-mssa-v", 22021608},
+                                                   {"vit-s", 22050664},
+                                                   {"vit-t", 5717416},
+                                                   {"crate-t", 6090856},
+                                                   {"crate-s", 13116328},
+                                                   {"crate-b", 22796008},
+                                                   {"crate-l", 77641192},
+                                                   {"aot-mssa-v-digits", digits(128, 6, 2, 2)},
+                                                   {"aot-mssa-gated-v-digits", digits(64, 16, 3, 2)},
+                                                   {"aot-mhsa-v-digits", digits(64, 12, 4, 2)},
+                                                   {"vit-digits", digits(64, 4, 12, 13)},                     // with biases
+                                                   {"crate-digits", digits(64, 16, 3, 5) + 2 * 16 + 2 * 64},  // norms of the stem
+                                                   {"tost-digits", digits(64, 5, 10, 6, /*temperatures of heads=*/4)}};  // and two steps
+  for (const Preset& preset : presets()) {
+    if (preset_task(preset.name) != "vision") continue;
+    ASSERT_TRUE(expected.contains(preset.name)) << preset.name;
+    EXPECT_EQ(summarize(VisionModel::without_storage(preset_options(preset.name)), 1).parameters, expected.at(preset.name)) << preset.name;
+  }
 }
 
 TEST(Vision, ModelsOfDigitsHaveEqualBlocks) {
