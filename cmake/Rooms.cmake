@@ -31,6 +31,19 @@ function(aot_instruction_set path)
   target_sources(aot_kernels PRIVATE $<TARGET_OBJECTS:aot_kernels_${path}>)
 endfunction()
 
+# aot_embed(room pattern header type function [summary]): compiles the files of a pattern into a room, as cmake/embed.cmake says.
+function(aot_embed room pattern header type function)
+  file(GLOB files CONFIGURE_DEPENDS "${pattern}")
+  set(output "${CMAKE_CURRENT_BINARY_DIR}/${function}_data.cpp")
+  add_custom_command(
+    OUTPUT "${output}"
+    COMMAND ${CMAKE_COMMAND} -DFILES=${pattern} -DHEADER=${header} -DTYPE=${type} -DFUNCTION=${function} -DSUMMARY=${ARGN} -DOUTPUT=${output}
+            -P ${CMAKE_SOURCE_DIR}/cmake/embed.cmake
+    DEPENDS ${files} "${CMAKE_SOURCE_DIR}/cmake/embed.cmake"
+    VERBATIM)
+  target_sources(aot_${room} PRIVATE "${output}")
+endfunction()
+
 # aot_test(room [LABEL x] [LIBRARIES target...]): one program from tests/<room>/*_test.cpp, registered once, since starting LibTorch costs a second.
 function(aot_test name)
   cmake_parse_arguments(test "" "" "LIBRARIES" ${ARGN})
