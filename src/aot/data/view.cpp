@@ -6,12 +6,6 @@
 
 namespace aot {
 
-void describe(Fields& fields, ViewOptions& options) {
-  fields.heading("Images");
-  fields.add("image-size", options.image_size, "side of the images that the model sees; 0: as they were prepared").min(0).max(4096);
-  fields.add("resize", options.resize, "evaluation: shorter side before the middle is cut out; 0: --image-size").min(0).max(4096);
-}
-
 int64_t shrink_for(const Box& box, int64_t height, int64_t width) {
   int64_t shrink = 8;
   while (shrink > 1 && (box.height < static_cast<double>(height * shrink) || box.width < static_cast<double>(width * shrink))) shrink /= 2;

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "aot/core/options.h"
 #include "aot/data/image_dataset.h"
 #include "aot/data/resize.h"
 
@@ -16,8 +15,6 @@ struct ViewOptions {
   int64_t image_size = 0;  // side of what the model sees; 0: as the images are
   int64_t resize = 0;      // in evaluation the shorter side is resized to this before the middle is cut out; 0: to image_size
 };
-
-void describe(Fields& fields, ViewOptions& options);
 
 /// How much smaller a JPEG may be decoded, 1, 2, 4 or 8, so that `box` of it still has (height, width) pixels.
 int64_t shrink_for(const Box& box, int64_t height, int64_t width);
