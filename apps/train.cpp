@@ -47,16 +47,10 @@ struct State {
   std::vector<TaskSettings> tasks;  // as tasks() lists them
 };
 
-std::string text_in(const std::vector<TomlEntry>& entries, const std::string& key) {
-  for (const TomlEntry& entry : entries)
-    if (entry.key == key && std::holds_alternative<std::string>(entry.value)) return std::get<std::string>(entry.value);
-  return "";
-}
-
 /// A setting that decides where others come from: as a flag, the environment or the configuration file gives it.
 std::string early_setting(const TaskFlags& flags, const std::string& config, const std::string& name, const std::string& key) {
   const std::string text = flags.text(name);
-  return !text.empty() || config.empty() ? text : text_in(read_toml(config), key);
+  return !text.empty() || config.empty() ? text : value_of<std::string>(read_toml(config), key).value_or("");
 }
 
 /// What a run starts from besides flags.
@@ -69,7 +63,7 @@ struct Start {
 TaskSettings& chosen_task(State& state, const Start& start) {
   std::string name;
   if (start.resume != nullptr)
-    name = text_in(start.resume->state.settings, "task");
+    name = value_of<std::string>(start.resume->state.settings, "task").value_or("");
   else
     name = early_setting(state.flags, start.config, "task", "task");
   if (name.empty() && !start.preset.empty()) name = preset_task(start.preset);

@@ -179,5 +179,13 @@ TEST(Toml, AFileIsRefusedUnreadWhenTooLarge) {
   EXPECT_EQ(read_toml(folder.path("ok.toml")).size(), 1u);
 }
 
+TEST(Toml, ValuesAreFoundByKeyAndType) {
+  const std::vector<TomlEntry> entries = parse_toml("a = 1\nb = \"x\"\n", "t");
+  EXPECT_EQ(value_of<int64_t>(entries, "a"), 1);
+  EXPECT_EQ(value_of<std::string>(entries, "b"), "x");
+  EXPECT_FALSE(value_of<std::string>(entries, "a"));
+  EXPECT_FALSE(value_of<bool>(entries, "c"));
+}
+
 }  // namespace
 }  // namespace aot

@@ -24,18 +24,6 @@ namespace {
 
 constexpr uint64_t kLargestLog = 1u << 30;
 
-std::string config_text(const std::vector<TomlEntry>& config, const std::string& key) {
-  for (const TomlEntry& entry : config)
-    if (entry.key == key && std::holds_alternative<std::string>(entry.value)) return std::get<std::string>(entry.value);
-  return "";
-}
-
-int64_t config_integer(const std::vector<TomlEntry>& config, const std::string& key) {
-  for (const TomlEntry& entry : config)
-    if (entry.key == key && std::holds_alternative<int64_t>(entry.value)) return std::get<int64_t>(entry.value);
-  return 0;
-}
-
 /// A number under `key`, or NaN.
 double number_in(const Json& row, const char* key) {
   const auto found = row.find(key);
@@ -88,10 +76,10 @@ RunReport read_run(const std::string& run, const RunReportOptions& options) {
   report.summary = summarize(*model, 1, model->options().context);
   read_metrics(run + "/metrics.jsonl", report);
 
-  const std::string data = config_text(report.config, "data");
+  const auto text = [&report](const char* key) { return value_of<std::string>(report.config, key).value_or(""); };
+  const std::string data = text("data");
   if (std::filesystem::exists(data)) {
-    const TextDataset dataset =
-        open_text_dataset(data, config_text(report.config, "tokenizer"), config_integer(report.config, "vocab_size"));
+    const TextDataset dataset = open_text_dataset(data, text("tokenizer"), value_of<int64_t>(report.config, "vocab_size").value_or(0));
     if (dataset.val != nullptr) {
       const TextScore score = score_text(*model, source_of(*dataset.val), dataset.tokenizer.get(), 0, true).value();
       report.final_loss = score.loss;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -27,6 +28,14 @@ std::vector<TomlEntry> parse_toml(std::string_view text, const std::string& path
 
 /// Reads and parses a file; one larger than 1 MiB is refused unread.
 std::vector<TomlEntry> read_toml(const std::string& path);
+
+/// The value of a key; nothing where there is none, or one of another type.
+template <class T>
+std::optional<T> value_of(const std::vector<TomlEntry>& entries, std::string_view key) {
+  for (const TomlEntry& entry : entries)
+    if (entry.key == key && std::holds_alternative<T>(entry.value)) return std::get<T>(entry.value);
+  return std::nullopt;
+}
 
 /// `value` as TOML writes it, e.g. `"a\"b"`, `0.001`, `true`. A double always reads back as the same double.
 std::string toml_text(const Value& value);

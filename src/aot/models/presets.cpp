@@ -7,9 +7,7 @@ namespace aot {
 namespace {
 
 std::string task_in(const std::vector<TomlEntry>& entries) {
-  for (const TomlEntry& entry : entries)
-    if (entry.key == "task") return std::get<std::string>(entry.value);
-  return "language";
+  return value_of<std::string>(entries, "task").value_or("language");
 }
 
 }  // namespace

@@ -17,13 +17,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kHint = "need 0 (before training), a step, best or last";
 
-template <class T>
-const T* setting(const TrainState& state, const char* key) {
-  for (const TomlEntry& entry : state.settings)
-    if (entry.key == key) return std::get_if<T>(&entry.value);
-  return nullptr;
-}
-
 int64_t step_number(const std::string& item) {
   int64_t step = -1;
   const auto [end, error] = std::from_chars(item.data(), item.data() + item.size(), step);
@@ -34,10 +27,9 @@ int64_t step_number(const std::string& item) {
 ProbeStage first_stage(const std::string& checkpoint) {
   const TrainState state = read_state(checkpoint);
   const std::string place = (fs::path(checkpoint) / "state.json").string();
-  const auto* seed = setting<int64_t>(state, "seed");
-  if (seed == nullptr || *seed < 0)
-    throw FileError(place, "key 'settings.seed'", "the run's seed is not known", "leave step 0 out: --steps last");
-  if (const auto* origin = setting<std::string>(state, "init_from"); origin != nullptr && !origin->empty())
+  const auto seed = value_of<int64_t>(state.settings, "seed");
+  if (!seed || *seed < 0) throw FileError(place, "key 'settings.seed'", "the run's seed is not known", "leave step 0 out: --steps last");
+  if (!value_of<std::string>(state.settings, "init_from").value_or("").empty())
     throw FileError(place, "key 'settings.init_from'", "the run started from other weights, step 0 cannot be drawn again", "--steps last");
   return {.name = "0", .checkpoint = checkpoint, .run = state.run, .step = 0, .first = true, .seed = static_cast<uint64_t>(*seed)};
 }
