@@ -32,6 +32,9 @@ std::string dtype_text(int bytes_per_token) {
 DatasetMeta parse_dataset_meta(std::string_view text, const std::string& path) {
   const Json json = parse_json(text, path);
   json_format(json, kFormat, path);
+  if (json.contains("kind") && json["kind"] == "images")
+    throw FileError(path, "key 'kind'", "these are prepared images, need prepared text",
+                    "images are for train --task vision and eval top1");
   DatasetMeta meta;
   meta.tokenizer = json_text(json, "tokenizer", path);
   meta.tokenizer_sha256 = json_digest(json, "tokenizer_sha256", path);

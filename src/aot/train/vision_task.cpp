@@ -29,7 +29,7 @@ VisionOptions model_options(VisionOptions model, const ImageDataset& data) {
   if (model.channels == 0) model.channels = data.channels;
   if (model.classes == 0) model.classes = classes;
   if (model.channels != data.channels)
-    throw UsageError(str("the images have ", data.channels, " channels, model ", model.channels), "leave out --channels");
+    throw UsageError(str("the images have ", data.channels, " channels, model ", model.channels), str("give --channels ", data.channels));
   if (model.classes < classes)
     throw UsageError(str("the images have ", classes, " classes, model ", model.classes), "raise --classes or leave it out");
   return resolved(model);
