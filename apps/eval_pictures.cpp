@@ -31,9 +31,13 @@ struct Task {
 
 Row run_top1(const VisionModel& model, const PictureInput& input, const PictureFlags& flags) {
   const ImageSplit& split = input.split(flags.split);
-  if (const auto classes = static_cast<int64_t>(input.data.classes.size()); classes != model.options().classes)
-    throw FileError(input.data.path, "", str("has ", classes, " classes, the model knows ", model.options().classes),
+  const auto classes = static_cast<int64_t>(input.data.classes.size()), known = model.options().classes;
+  if (classes > known)
+    throw FileError(input.data.path, "", str("has ", classes, " classes, the model knows ", known),
                     "`aot eval knn` and `linear-probe` need only its features");
+  check_pictures(model, split, input.reading);
+  if (classes < known)  // as a preset for ImageNet has them on fewer
+    log_warning(str(escaped(input.data.path), " has ", classes, " classes, the model knows ", known, ": its answers beyond them are wrong"));
   const int64_t size = model.options().image_size, resize = flags.resize > 0 ? flags.resize : size;
   return {
       score_pictures(model, split, input.reading, true).value(), str("resize ", resize, ", centre crop ", size), {{"split", flags.split}}};

@@ -170,7 +170,7 @@ class Pictures(CommandTest):
             (["eval", "top1", "--model", model, "--data", model], "holds no pictures", 3),
             (["eval", "top1", "--model", "/nowhere", "--data", data], "no such file", 3),
             (["eval", "top1", "--model", model, "--data", data, "--resize", "20"], "--resize 20 is below", 2),
-            (["eval", "top1", "--model", model, "--data", self.data("shapes")], "has 8 classes, the model knows 10", 3),
+            (["eval", "top1", "--model", model, "--data", self.data("shapes")], "pictures of 3 channels, the model reads 1", 3),
             (["eval", "knn", "--model", model, "--data", self.data("shapes")], "channels, the model reads 1", 3),
             (["explain", "heatmaps", "--model", model, "--data", data], "needs --out", 2),
             (["explain", "heatmaps", "--model", model, "--data", data, "--out", out, "--layer", "3"], "the model has 2 layers", 2),

@@ -67,13 +67,13 @@ class Tasks(CommandTest):
         halves = whole + "-halves"
         out, _ = self.run_aot("train", *start, "--out", halves, "--stop-after", "3", "--quiet", *GENERAL)
         self.assertIn("stopped at step 3", out)
-        summary = self.json_of("train", "--resume", halves, "--quiet", "--json", *changes).pop()
+        summary = self.rows_of("train", "--resume", halves, "--quiet", "--json", *changes).pop()
         self.assertEqual((summary["step"], summary["finished"]), (8, True))
         self.assertEqual(self.results(halves), self.results(whole))
         return summary
 
-    def json_of(self, *arguments, **options):
-        """Lines of JSON."""
+    def rows_of(self, *arguments, **options):
+        """Its lines of JSON."""
         return [json.loads(line) for line in self.run_aot(*arguments, **options)[0].splitlines()]
 
     def test_vision_resumes_to_the_bit_with_other_workers(self):
@@ -81,14 +81,14 @@ class Tasks(CommandTest):
         summary = self.check_resume(whole, ["--data", self.digits(), *VISION, *TRAINING], "--workers", "3")
         self.assertEqual((summary["images"], summary["val_images"]), (8 * 16, 12))
         self.assertIn("val_top1", summary)
-        score = self.json_of("eval", "top1", "--model", whole, "--data", self.digits(), "--json").pop()
+        score = self.rows_of("eval", "top1", "--model", whole, "--data", self.digits(), "--json").pop()
         self.assertEqual(score["count"], 12)
 
     def test_icl_resumes_to_the_bit_while_prompts_grow(self):
         whole = self.make("icl", "train", *ICL, *TRAINING)
         summary = self.check_resume(whole, [*ICL, *TRAINING])
         self.assertEqual((summary["prompts"], summary["val_prompts"]), (8 * 16, 64))
-        rows = self.json_of("icl", "eval", "--model", whole, "--prompts", "20", "--json", "--quiet")
+        rows = self.rows_of("icl", "eval", "--model", whole, "--prompts", "20", "--json", "--quiet")
         self.assertEqual(len({row["examples"] for row in rows}), 6)
 
     def test_a_best_loss_over_fewer_prompts_does_not_stay(self):
@@ -103,7 +103,7 @@ class Tasks(CommandTest):
         self.assertIn("drew head, head_bias anew", said)
         _, said = self.run_aot(*tuned, "--out", str(self.path / "size"), "--image-size", "14")
         self.assertIn("interpolated position", said)
-        row = self.json_of("eval", "knn", "--model", str(self.path / "size"), "--data", self.digits(), "--json").pop()
+        row = self.rows_of("eval", "knn", "--model", str(self.path / "size"), "--data", self.digits(), "--json").pop()
         self.assertEqual(row["count"], 12)
 
     def test_presets_for_imagenet_train_on_a_folder_of_images(self):
@@ -118,10 +118,14 @@ class Tasks(CommandTest):
         for preset, *changes in (("aot-mssa-v", "--steps", "1"), *((name, "--layers", "2", "--steps", "2") for name in ("aot-mhsa-v", "vit-s", "crate-s"))):
             with self.subTest(preset):
                 out = str(self.path / f"run-{preset}")
-                row = self.json_of("train", "--data", data, "--out", out, "--preset", preset, *small, *changes, "--quiet", "--json", *GENERAL).pop()
+                row = self.rows_of("train", "--data", data, "--out", out, "--preset", preset, *small, *changes, "--quiet", "--json", *GENERAL).pop()
                 self.assertEqual((row["finished"], row["images"], row["val_images"]), (True, 2 * row["step"], 2))
                 if preset == "aot-mssa-v":
                     self.assertEqual(row["parameters"], 22021608 - (196 - 4) * 512)  # fewer positions
+                    trained = row["val_top1"]
+        out, said = self.run_aot("eval", "top1", "--model", str(self.path / "run-aot-mssa-v"), "--data", data, "--resize", "256", "--json")
+        self.assertIn("has 2 classes, the model knows 1000", said)
+        self.assertEqual(json.loads(out)["top1"], trained)
 
     def test_what_does_not_go_together_is_one_line_and_nothing_is_written(self):
         out = self.path / "refused"
@@ -136,8 +140,8 @@ class Tasks(CommandTest):
             (2, "--patch is not for models of the task icl", ["--task", "icl", "--patch", "5"]),
             (2, "--context is not for models of the task icl", ["--preset", "icl-mhsa-small", "--context", "5"]),
             (2, "the images have 3 channels, model 1; give --channels 3", ["--preset", "vit-digits", "--data", self.shapes()]),
-            (2, "patches of 5 do not divide pictures of 28 pixels", [*VISION, "--data", self.digits(), "--patch", "5"]),
-            (2, "prompts of 8 points exceed the 6 of the model", [*ICL, "--points", "8"]),
+            (2, "patches of 5 do not divide pictures of 28 pixels", ["--task", "vision", "--data", self.digits(), "--patch", "5"]),
+            (2, "prompts of 12 points exceed the 11 of the model", ["--task", "icl", "--points", "12"]),
             (2, "sparsity 4 exceeds the 3 dimensions", [*ICL, "--problem", "sparse-linear", "--sparsity", "4"]),
             (3, "these are no prepared images", ["--task", "vision", "--data", self.text()]),
             (3, "these are prepared images, need prepared text", ["--data", self.digits()]),
