@@ -145,11 +145,12 @@ class FolderImages final : public ImageSource {
     into.label = entry.label;
     std::string file = read_file(entry.path, kMaxImageFileBytes);
     into.size = read_image_size(file, entry.path);
+    const LargeImages::Room room(large_, into.size);  // until it is resized
     const int64_t side = options_.size > 0 ? options_.size : kLookSide;
     const Box whole = {0, 0, static_cast<double>(into.size.height), static_cast<double>(into.size.width)};
     const int64_t shorter = std::min(into.size.height, into.size.width);
     Image decoded;
-    large_.decode(file, entry.path, 3, shrink_for(whole, side * into.size.height / shorter, side * into.size.width / shorter), decoded);
+    decode_image(file, entry.path, 3, shrink_for(whole, side * into.size.height / shorter, side * into.size.width / shorter), decoded);
     if (options_.size > 0) {
       resize_and_crop(decoded, options_.size, options_.size, options_.size, into.image);
       return;

@@ -92,7 +92,9 @@ void ImageSplit::read(int64_t index, Image& into, int64_t shrink) const {
   const auto at = static_cast<size_t>(index);
   std::string file(sizes_[at].bytes, '\0');
   pixels_.read_at(offsets_[at], file.data(), file.size());
-  large_->decode(file, str(path(), " image ", index), channels_, shrink, into);
+  const std::string place = str(path(), " image ", index);
+  const LargeImages::Room room(*large_, read_image_size(file, place));
+  decode_image(file, place, channels_, shrink, into);
 }
 
 void ImageSplit::read_mask(int64_t index, std::vector<uint8_t>& into) const {

@@ -31,8 +31,8 @@ class ImageSplit {
   [[nodiscard]] int64_t channels() const { return channels_; }
   [[nodiscard]] const std::string& path() const { return pixels_.path(); }
   [[nodiscard]] int64_t label(int64_t index) const { return labels_[static_cast<size_t>(index)]; }
-  /// Image `index` as (height, width, channels), a JPEG file at 1 / `shrink` of its size (see decode_image). Safe against images that need
-  /// much memory: only one of those is decoded at a time. REQUIRES: 0 <= index < size().
+  /// Image `index` as (height, width, channels), a JPEG file at 1 / `shrink` of its size (see decode_image). Threads wait for each other
+  /// where their images together need much memory (large_images.h). REQUIRES: 0 <= index < size().
   void read(int64_t index, Image& into, int64_t shrink = 1) const;
   /// Whether it is known which pixels of an image are its object.
   [[nodiscard]] bool has_masks() const { return masks_.has_value(); }

@@ -193,6 +193,8 @@ void ImageLoader::view(int64_t index, Random& random, Scratch& scratch) const {
                 scratch.other);
   else
     split_.read(index, scratch.image);
+  constexpr size_t kKept = 24'000'000;  // bytes: a larger image's memory is given back
+  if (scratch.other.pixels.capacity() > kKept) scratch.other = {};
 }
 
 void ImageLoader::normalise(const Image& image, float* into) const {
