@@ -140,6 +140,12 @@ def corpora():
     yield "json_lines", [
         b'{"text": "a\\u00e9\\n", "id": 7}', b'{"id": [1, {"text": 2}]}', b'{"text": 1}', b'{"text": "a", "text": "b"}', b'["text"]', b'{"text": "\\ud800"}', b"{}",
     ]
+    question = "".join(f"{number} sentence {number} .\n" for number in range(1, 21)) + "21 the XXXXX sat\u00e9 .\tcat\t\tdog|cat|mat\n"
+    yield "benchmark_files", [
+        b"\0 no it was <unk> N \n\n last", b"\0\r\n\r\n", b"\0", b"\1a b c\n\n d e\n", b'\1{"text": "a b"}\n{"text": "c\\nd"}\n', b'\1{"text": " "}\n', b"\1\n",
+        b"\2" + question.encode(), b"\2" + (question + "\n" + question).encode(), b"\2" + question.replace("\n", "\r\n").encode(), b"\2" + question[:200].encode(),
+        b"\2" + question.replace("cat\t\t", "cow\t\t").encode(), b"\2" + question.replace("|", "").encode(), b"\2" + question.replace("dog", "").encode(),
+    ]
     yield "encode", [
         b"they'll see the  then\n\n  x = 12'll", "é\u0301你好\u3000\u180e\u0085🙂".encode(), b"aaaaaaa aaa\xff\xc3\xa9\xc3 \xed\xa0\x80'l", b" \t\r\n   ",
         b"<|endoftext|>", "word \u2028next\xa0 ".encode() * 4,

@@ -27,6 +27,14 @@ std::string text_of_json_line(std::string_view line, const std::string& field, c
   return text;
 }
 
+std::string text_of_json_line(std::string_view line, const std::string& field, const std::string& path, int64_t number) {
+  try {
+    return text_of_json_line(line, field, path);
+  } catch (const FileError& error) {
+    throw FileError(path, str("line ", number) + (error.place.empty() ? "" : ", " + error.place), error.problem, error.hint, error.code);
+  }
+}
+
 bool JsonLines::next_line(std::string_view& line) {
   long_line_.clear();
   const auto whole = [](std::string_view text) { return text.size(); };
@@ -59,11 +67,7 @@ bool JsonLines::next(std::string& text) {
   for (std::string_view line; next_line(line);) {
     ++line_;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    try {
-      text = text_of_json_line(line, field_, name_);
-    } catch (const FileError& error) {
-      throw FileError(name_, str("line ", line_) + (error.place.empty() ? "" : ", " + error.place), error.problem, error.hint, error.code);
-    }
+    text = text_of_json_line(line, field_, name_, line_);
     return true;
   }
   return false;

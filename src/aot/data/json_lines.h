@@ -39,5 +39,7 @@ class JsonLines {
 
 /// The text under `field` of one line, which must be an object. Throws FileError; `path` only names the file.
 std::string text_of_json_line(std::string_view line, const std::string& field, const std::string& path);
+/// The same of line `number` of a file, which messages name.
+std::string text_of_json_line(std::string_view line, const std::string& field, const std::string& path, int64_t number);
 
 }  // namespace aot
