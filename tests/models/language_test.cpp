@@ -11,9 +11,11 @@
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/randint.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
+#include <c10/core/InferenceMode.h>
 
 #include "aot/core/random.h"
 #include "aot/io/error.h"
@@ -114,6 +116,24 @@ TEST(Language, DecodingTokenByTokenAndInChunksEqualsOnePass) {
       }
       EXPECT_EQ(state.tokens(), 17);
     }
+  }
+}
+
+TEST(Language, LossesOfWhatFollowsAStateAreThoseOfOnePass) {
+  for (const auto& [name, options] : assemblies()) {
+    const LanguageModel model(options, 2);
+    const c10::InferenceMode guard;
+    const at::Tensor ids = random_ids(3, 17, 11), targets = random_ids(3, 17, 11, 8);
+    ids.narrow(1, 0, 6).copy_(ids.narrow(0, 0, 1).narrow(1, 0, 6).expand({3, 6}));  // what they share
+    targets[1][16] = -1;
+    const at::Tensor whole = model.token_losses(ids, targets);
+    LanguageState state = model.make_state(1, 17);
+    static_cast<void>(model.step(ids.narrow(0, 0, 1).narrow(1, 0, 6), state));
+    state.reorder(at::zeros({3}, at::kLong));
+    const at::Tensor losses = model.token_losses(ids.narrow(1, 6, 11).contiguous(), targets.narrow(1, 6, 11).contiguous(), state);
+    EXPECT_LT(largest_difference(losses, whole.narrow(1, 6, 11)), 2e-5) << name;
+    EXPECT_EQ(losses[1][10].item<double>(), 0);
+    EXPECT_EQ(state.tokens(), 17);
   }
 }
 

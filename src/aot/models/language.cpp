@@ -105,12 +105,22 @@ LanguageState LanguageModel::make_state(int64_t batch, int64_t max_tokens) const
   return state;
 }
 
-at::Tensor LanguageModel::step(const at::Tensor& ids, LanguageState& state) const {
-  const c10::InferenceMode guard;
+at::Tensor LanguageModel::through_state(const at::Tensor& ids, LanguageState& state) const {
   at::Tensor z = embed(ids, state.tokens());
   for (size_t l = 0; l < blocks_.size(); ++l) z = blocks_[l].step(z, *state.layers[l]);
-  const at::Tensor last = z.select(1, z.size(1) - 1);  // (B, D)
-  return logits(final_norm_(last));
+  return z;  // (B, n, D), before the final norm
+}
+
+at::Tensor LanguageModel::step(const at::Tensor& ids, LanguageState& state) const {
+  const c10::InferenceMode guard;
+  const at::Tensor z = through_state(ids, state);
+  return logits(final_norm_(z.select(1, z.size(1) - 1)));  // (B, V)
+}
+
+at::Tensor LanguageModel::token_losses(const at::Tensor& ids, const at::Tensor& targets, LanguageState& state) const {
+  const c10::InferenceMode guard;
+  const at::Tensor z = final_norm_(through_state(ids, state));
+  return linear_cross_entropy_per_token(z.flatten(0, 1), head(), targets.flatten()).view_as(targets);
 }
 
 }  // namespace aot

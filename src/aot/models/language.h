@@ -91,10 +91,13 @@ class LanguageModel {
   [[nodiscard]] LanguageState make_state(int64_t batch, int64_t max_tokens) const;
   /// Logits (B, V) of the last of n >= 1 new tokens ids (B, n) that follow those in `state`. No gradient.
   [[nodiscard]] at::Tensor step(const at::Tensor& ids, LanguageState& state) const;
+  /// Cross-entropy as `token_losses` gives it when ids (B, n), n >= 1, follow the tokens in `state`, to which they are added.
+  [[nodiscard]] at::Tensor token_losses(const at::Tensor& ids, const at::Tensor& targets, LanguageState& state) const;
 
  private:
   LanguageModel(const LanguageOptions& options, at::Generator generator);
   [[nodiscard]] at::Tensor embed(const at::Tensor& ids, int64_t first) const;
+  [[nodiscard]] at::Tensor through_state(const at::Tensor& ids, LanguageState& state) const;
   [[nodiscard]] const at::Tensor& head() const { return options_.tie_embeddings ? embedding_ : head_; }
 
   LanguageOptions options_;
