@@ -9,6 +9,7 @@
 
 namespace aot {
 
+void add_language_evaluations(Subcommand& command);
 void add_picture_evaluations(Subcommand& command);
 void add_segmentation(Subcommand& command);
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of the bad-input suite for commands that take a trained model: generate, eval text, inspect and icl eval."""
+"""The rows of the bad-input suite for commands that take a trained model: generate, eval text and on published files, inspect and icl
+eval."""
 
 import array
 import json
@@ -12,7 +13,7 @@ TEXT = "the cat sat on a mat and slept. " * 4
 
 
 def all_rows(base):
-    return [*damaged_models(base), *generation(base), *evaluation(base), *inspection(base), *regression(base)]
+    return [*damaged_models(base), *generation(base), *evaluation(base), *benchmarks(base), *inspection(base), *regression(base)]
 
 
 def generate(model, *more):
@@ -184,6 +185,51 @@ def evaluation(base):
     yield row("data missing", 3, ["no such file"], base.byte_checkpoint, "/nonexistent/x.txt")
     yield row("stride -1", 2, ["--stride"], base.byte_checkpoint, base.bytes, "--stride", -1)
     yield row("unknown split", 2, ["--split"], base.byte_checkpoint, base.bytes, "--split", "test")
+
+
+# --- eval on published files -----------------------------------------------------------------------------------------------------------------
+
+
+def benchmarks(base):
+    def row(name, code, words, task, content, *more, model=base.byte_checkpoint):
+        def make(folder):
+            path = folder / "x.txt"
+            path.write_bytes(content)
+            return ["eval", task, "--model", str(model), "--data", str(path), "--threads", "1", "--quiet", *map(str, more)]
+
+        return Row(f"eval {task}: {name}", code, words, make)
+
+    passage = b'{"text": "the cat sat on a mat"}\n'
+    story = b"".join(b"%d s %d .\n" % (i, i) for i in range(1, 21))
+    question = story + b"21 the XXXXX sat .\tcat\t\tdog|cat|cow\n"
+    yield row("accepted: last words", 0, ["not the published file"], "lambada", passage * 3, "--protocol", "openai-greedy")
+    yield row("accepted: plain text", 0, [], "lambada", b"the cat .\n\na mat .\n", "--protocol", "tost-loss", "--windows", 3)
+    yield row("ten tokens in a context of eight", 2, ["writes 10 tokens"], "lambada", passage)
+    yield row("a word past the context", 3, ["line 2: its last word has 10 tokens"], "lambada", passage + b'{"text": "a wonderful"}\n', "--protocol",
+              "openai-greedy")
+    yield row("no field", 3, ["line 2: no field 'text'"], "lambada", passage + b'{"txt": 1}\n', "--protocol", "gpt2-paper")
+    yield row("cut line", 3, ["line 2", "not valid JSON"], "lambada", passage + b'{"text": "a', "--protocol", "gpt2-paper")
+    yield row("outside the vocabulary", 3, ["line 2", "U+0051"], "lambada", passage + b'{"text": "a Q cat"}\n', "--protocol", "openai-greedy",
+              model=base.character_checkpoint)
+    yield row("unknown protocol", 2, ["--protocol", "openai-greedy"], "lambada", passage, "--protocol", "openai")
+    for protocol in ("tost", "gpt2-paper"):
+        yield row(f"accepted: {protocol}", 0, [], "cbt-cn", question, "--protocol", protocol)
+    yield row("sentence missing", 3, ["line 7: need line 7"], "cbt-ne", question.replace(b"7 s 7 .\n", b"", 1))
+    yield row("query without a blank", 3, ["line 21: no blank"], "cbt-ne", question.replace(b"XXXXX", b"cat"))
+    yield row("answer not an option", 3, ["line 21: answer 'cat' is not among"], "cbt-ne", question.replace(b"|cat", b"|hen"))
+    yield row("options cut", 3, ["line 21: need 4 fields"], "cbt-ne", question[:-14])
+    yield row("gzip", 3, ["looks like gzip"], "cbt-ne", b"\x1f\x8b\x08\0\0" + bytes(40))
+    yield row("accepted", 0, [], "ptb", b" the cat sat \n a mat <unk> N \n", "--protocol", "word")
+    yield row("not UTF-8", 3, ["line 2, byte 4: not valid UTF-8"], "ptb", b" a \n b \xff\n")
+    yield row("empty", 3, ["empty file"], "ptb", b"")
+    yield row("stride of another protocol", 2, ["--stride is for --protocol strided"], "ptb", b"a b\n", "--stride", 3)
+    yield row("windows of another protocol", 2, ["--windows is for --protocol tost"], "wikitext2", b"a b\n", "--windows", 3, "--protocol", "word")
+    yield row("windows 0", 2, ["--windows"], "wikitext2", b"a b\n", "--windows", 0)
+    yield row("limit -1", 2, ["--limit"], "wikitext103", b"a b\n", "--limit", -1)
+    yield row("no tokenizer", 3, ["no tokenizer.json"], "ptb", b"a b\n", model=base.checkpoint)
+    yield row("samples nowhere", 4, ["nonexistent"], "ptb", b"a b\n", "--log-samples", "/nonexistent/x.jsonl")
+    yield Row("eval ptb: no file named", 2, ["ptb.test.txt", "Mikolov"],
+              lambda folder: ["eval", "ptb", "--model", str(base.byte_checkpoint), "--quiet"])
 
 
 # --- inspect --------------------------------------------------------------------------------------------------------------------------------

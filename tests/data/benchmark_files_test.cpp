@@ -55,13 +55,13 @@ TEST(BenchmarkFiles, PassagesThatCannotBeAreNamedByLine) {
   };
   refused("line 2: no field 'text'", "{\"text\": \"a b\"}\n{\"txt\": \"a\"}\n");
   refused("line 2: field 'text' is a number", "{\"text\": \"a b\"}\n{\"text\": 1}\n");
-  refused("line 2, byte 8: not valid JSON", "{\"text\": \"a b\"}\n{\"text\"\n");
+  refused("line 2: not valid JSON at byte 7", "{\"text\": \"a b\"}\n{\"text\"\n");
   refused("line 1: an empty passage", "{\"text\": \" \\n\"}\n");
   refused("holds no passages", " \n\n");
 }
 
 TEST(BenchmarkFiles, AQuestionHasTwentySentencesAQueryAndOptions) {
-  for (const std::string& end : {"", "\n", "\n\n"}) {
+  for (const std::string end : {"", "\n", "\n\n"}) {
     const std::string bytes = question() + "\n" + question("XXXXX said XXXXX !\tmat\t\tmat|the cow") + end;
     const std::vector<ClozeQuestion> questions = parse_cloze(bytes, kPath);
     ASSERT_EQ(questions.size(), 2u);

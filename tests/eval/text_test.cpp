@@ -9,9 +9,9 @@
 #include <ATen/ops/tensor.h>
 #include <c10/core/GradMode.h>
 
-#include "aot/core/random.h"
 #include "aot/eval/windows.h"
 #include "aot/io/error.h"
+#include "tests/eval/models.h"
 #include "tests/support/byte_tokenizer.h"
 
 namespace aot {
@@ -20,18 +20,11 @@ namespace {
 constexpr int64_t kContext = 8;
 
 LanguageModel small_model() {
-  LanguageModel model({.width = 24, .layers = 2, .heads = 3, .context = kContext, .vocab_size = 256}, 1);
-  const c10::NoGradGuard guard;
-  for (const Parameter& parameter : model.parameters())
-    if (parameter.value.dim() > 1) parameter.value.detach().mul_(5);
-  return model;
+  return test::small_model(kContext);
 }
 
 std::vector<int32_t> random_tokens(int64_t count) {
-  Random random(9);
-  std::vector<int32_t> tokens;
-  for (int64_t i = 0; i < count; ++i) tokens.push_back(static_cast<int32_t>(random.below(256)));
-  return tokens;
+  return test::random_tokens(count);
 }
 
 /// Loss of the token at `target` when the model reads [first, target), by one pass and a plain log-softmax.
@@ -72,6 +65,47 @@ TEST(ScoreText, AStrideScoresTheNewPartWithTheOldAsContext) {
   EXPECT_EQ(score.tokens, 21);
   EXPECT_NEAR(score.loss, sum / 21, 1e-5);
   EXPECT_FALSE(score.bits_per_byte.has_value());
+}
+
+TEST(ScoreText, RandomWindowsAreScoredAsOftenAsTheyAreDrawn) {
+  const LanguageModel model = small_model();
+  const auto tokens = random_tokens(15);  // 7 places for 8 inputs
+  WindowMean mean;
+  for (int64_t i = 0; i < 20; ++i) {
+    const Window w = random_window(i, 15, kContext, 3);
+    double sum = 0;
+    for (int64_t t = 1; t <= kContext; ++t) sum += loss_at(model, tokens, w.first, w.first + t);
+    mean.add(sum, kContext);
+  }
+  const test::ByteTokenizer tokenizer;
+  int64_t windows = 0;
+  const TextScore score =
+      *score_text(model, source_of(tokens), &tokenizer,
+                  {.protocol = TextProtocol::tost, .windows = 20, .seed = 3, .words = 5, .on_window = [&](const Window& w, double) {
+                     EXPECT_EQ(w.first, random_window(windows++, 15, kContext, 3).first);
+                   }});
+  EXPECT_EQ(score.protocol, "tost");
+  EXPECT_EQ(windows, 20);
+  EXPECT_EQ(score.windows, 20);
+  EXPECT_EQ(score.tokens, 160);
+  EXPECT_EQ(score.bytes, 160);
+  EXPECT_NEAR(score.loss, mean.mean(), 1e-5);
+  EXPECT_NEAR(*score.standard_error, *mean.standard_error(), 1e-5);
+  EXPECT_NEAR(*score.nats_per_word, 3 * score.loss, 1e-12);  // 15 tokens for 5 words
+}
+
+TEST(ScoreText, APerplexityPerWord) {
+  const LanguageModel model = small_model();
+  const auto tokens = random_tokens(21);
+  const TextScore plain = *score_text(model, source_of(tokens), nullptr);
+  const TextScore score = *score_text(model, source_of(tokens), nullptr, {.protocol = TextProtocol::word, .words = 8});
+  EXPECT_EQ(score.protocol, "word");
+  EXPECT_EQ(score.loss, plain.loss);
+  EXPECT_NEAR(*score.nats_per_word, plain.loss * 20 / 8, 1e-12);
+  EXPECT_NEAR(*score.word_error, *plain.standard_error * 20 / 8, 1e-12);
+  EXPECT_NEAR(std::log(score.perplexity), *score.nats_per_word, 1e-12);
+  EXPECT_FALSE(plain.nats_per_word.has_value());
+  EXPECT_THROW(score_text(model, source_of(tokens), nullptr, {.protocol = TextProtocol::word}), Error);
 }
 
 TEST(ScoreText, ManyWindowsInBatchesEqualOneByOne) {

@@ -37,6 +37,20 @@ TEST(Windows, OverlappingOnesScoreTheNewPart) {
   EXPECT_EQ(windows(8, 4, 3), (List{{0, 4, 4}, {3, 4, 3}}));
 }
 
+TEST(Windows, RandomOnesAreWholeAndReachEveryPlace) {
+  std::array<int64_t, 7> seen = {};  // 10 tokens have room for 3 inputs and their targets at 7 places
+  for (int64_t i = 0; i < 700; ++i) {
+    const Window w = random_window(i, 10, 3, 5);
+    EXPECT_EQ(w.length, 3);
+    EXPECT_EQ(w.scored, 3);
+    ++seen.at(static_cast<size_t>(w.first));
+    EXPECT_EQ(w.first, random_window(i, 10, 3, 5).first);
+  }
+  for (const int64_t count : seen) EXPECT_NEAR(static_cast<double>(count), 100, 45);  // 4.9 standard deviations
+  EXPECT_EQ(random_window(0, 3, 8, 5).first, 0);
+  EXPECT_EQ(random_window(0, 3, 8, 5).length, 2);
+}
+
 TEST(Windows, EveryTargetIsScoredOnce) {
   for (int64_t tokens = 2; tokens < 40; ++tokens)
     for (int64_t context = 1; context < 9; ++context)

@@ -124,7 +124,7 @@ TEST(Language, LossesOfWhatFollowsAStateAreThoseOfOnePass) {
     const LanguageModel model(options, 2);
     const c10::InferenceMode guard;
     const at::Tensor ids = random_ids(3, 17, 11), targets = random_ids(3, 17, 11, 8);
-    ids.narrow(1, 0, 6).copy_(ids.narrow(0, 0, 1).narrow(1, 0, 6).expand({3, 6}));  // what they share
+    ids.narrow(0, 1, 2).narrow(1, 0, 6).copy_(ids.narrow(0, 0, 1).narrow(1, 0, 6).expand({2, 6}));  // what they share
     targets[1][16] = -1;
     const at::Tensor whole = model.token_losses(ids, targets);
     LanguageState state = model.make_state(1, 17);

@@ -44,7 +44,8 @@ struct ClozeQuestion {
 };
 
 /// Twenty lines "1 SENTENCE" to "20 SENTENCE", then "21 QUERY<tab>ANSWER<tab><tab>OPTION|OPTION|...", then a blank line.
-///   Throws also `need line 3 of a question`, `need 4 fields`, `no blank`, `an empty option`, `not among the options`, `holds no questions`.
+///   Throws also `need line 3 of a question`, `need 4 fields`, `no blank`, `an empty option`, `not among the options`, `holds no
+///   questions`.
 std::vector<ClozeQuestion> parse_cloze(std::string_view bytes, const std::string& path);
 
 }  // namespace aot

@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "aot/core/random.h"
+#include "aot/data/token_dataset.h"
+
 namespace aot {
 
 int64_t window_count(int64_t tokens, int64_t context, int64_t stride) {
@@ -16,6 +19,11 @@ Window window_at(int64_t index, int64_t tokens, int64_t context, int64_t stride)
   const int64_t length = std::min(context, tokens - 1 - first);
   const int64_t scored_before = index == 0 ? 0 : first - stride + context;  // targets that the windows before have scored
   return {first, length, first + length - scored_before};
+}
+
+Window random_window(int64_t index, int64_t tokens, int64_t context, uint64_t seed) {
+  const int64_t length = std::min(context, tokens - 1);
+  return {window_start(derive_seed(seed, "tost"), 0, index, tokens, length + 1), length, length};
 }
 
 void WindowMean::add(double sum, int64_t tokens) {

@@ -17,7 +17,18 @@ struct Window {
 int64_t window_count(int64_t tokens, int64_t context, int64_t stride);
 Window window_at(int64_t index, int64_t tokens, int64_t context, int64_t stride);
 
-/// Mean of a loss over tokens that came in windows, with its standard error over windows; exact in one pass and constant memory.
+/// Window `index` of those drawn with replacement: all of them hold min(context, tokens - 1) inputs and score every target, and each place
+/// where that fits is as probable; a function of its arguments alone.   REQUIRES: tokens >= 2.
+Window random_window(int64_t index, int64_t tokens, int64_t context, uint64_t seed);
+
+/// A mean and its standard error, which one example alone does not have.
+struct MeanScore {
+  double mean = 0;
+  std::optional<double> standard_error;
+};
+
+/// Mean of a loss over tokens that came in windows, with its standard error over windows; exact in one pass and constant memory. An example
+/// with a number of its own is a window of one token.
 class WindowMean {
  public:
   void add(double sum, int64_t tokens);
@@ -27,6 +38,8 @@ class WindowMean {
   /// Of the ratio of sums: sqrt(W / (W - 1) sum_w (S_w - mean n_w)^2) / sum_w n_w; with windows of equal length the usual standard error of
   /// their means. Absent for fewer than two windows.
   [[nodiscard]] std::optional<double> standard_error() const;
+  /// REQUIRES: add was called.
+  [[nodiscard]] MeanScore score() const { return {mean(), standard_error()}; }
 
  private:
   double shift_ = 0;  // mean of the first window: sums of squares are taken from it, not from 0
