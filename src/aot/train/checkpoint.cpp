@@ -7,9 +7,7 @@
 #include <fmt/format.h>
 
 #include "aot/core/atomic.h"
-#include "aot/core/device.h"
 #include "aot/core/log.h"
-#include "aot/core/machine.h"
 #include "aot/core/non_finite.h"
 #include "aot/core/options_json.h"
 #include "aot/core/tensor_file.h"
@@ -17,7 +15,6 @@
 #include "aot/io/file.h"
 #include "aot/io/manifest.h"
 #include "aot/io/output.h"
-#include "aot/kernels/cpu/path.h"
 #include "aot/models/checkpoint.h"
 
 namespace aot {
@@ -53,6 +50,15 @@ std::vector<Named> checkpoint_folders(const std::string& run) {
   return out;
 }
 
+/// The state of a checkpoint, every file of which is checked. Throws FileError.
+TrainState whole_state(const std::string& path, int64_t step) {
+  const Manifest manifest = verify_checkpoint(path);
+  TrainState state = read_state(path);
+  if (state.step != step) throw FileError(path, "", str("bad step: its state.json says ", state.step));
+  if (json_text(manifest.facts, "run", path) != state.run) throw FileError(path, "", "manifest and state.json are of another run");
+  return state;
+}
+
 void refuse_non_finite(const Parameters& tensors, int64_t step) {
   for (const Parameter& tensor : tensors)
     if (first_non_finite(tensor.value) >= 0)
@@ -75,12 +81,16 @@ Json facts_json(const TrainState& state) {
 
 }  // namespace
 
-MachineFacts machine_facts() {
-  const std::string cpu = this_machine().cpu;
-  return {.cpu = cpu.empty() ? "unknown" : cpu,
-          .kernels = versions().kernels,
-          .path = std::string(name_of(cpu_path())),
-          .threads = thread_count()};
+void check_same_data(const std::string& path, const DataFacts& now, const DataFacts& of_run) {
+  const auto compare = [&path](const char* what, const std::string& found, const std::string& needed) {
+    if (found != needed)
+      throw FileError(
+          path, "",
+          str("digest mismatch: ", what, " is not the one of the run (found ", found.substr(0, 16), ", need ", needed.substr(0, 16), ")"));
+  };
+  compare("the training data", now.train_sha256, of_run.train_sha256);
+  compare("the validation data", now.val_sha256, of_run.val_sha256);
+  if (now.tokenizer_sha256 != of_run.tokenizer_sha256) throw FileError(path, "", "another tokenizer than that of the run");
 }
 
 std::string state_text(const TrainState& state) {
@@ -185,6 +195,21 @@ void load_optimizer(const std::string& checkpoint, Optimizer& optimizer, int64_t
   optimizer.set_steps(step);
 }
 
+std::vector<int64_t> checkpoint_steps(const std::string& run) {
+  std::vector<int64_t> out;
+  for (const Named& folder : checkpoint_folders(run)) out.insert(out.begin(), folder.step);
+  return out;
+}
+
+TrainState read_whole_checkpoint(const std::string& run, int64_t step) {
+  std::string others;
+  for (const Named& folder : checkpoint_folders(run)) {
+    if (folder.step == step) return whole_state(checkpoints_of(run) + "/" + folder.name, step);
+    others = str(" ", folder.step, others.empty() ? "" : ",", others);
+  }
+  throw FileError(run, "", str("holds no checkpoint of step ", step), others.empty() ? "" : "it has those of" + others);
+}
+
 std::optional<ResumePoint> find_resume_point(const std::string& run) {
   const std::vector<Named> folders = checkpoint_folders(run);
   std::set<std::string> damaged;
@@ -192,11 +217,7 @@ std::optional<ResumePoint> find_resume_point(const std::string& run) {
   for (const Named& folder : folders) {
     const std::string path = checkpoints_of(run) + "/" + folder.name;
     try {
-      const Manifest manifest = verify_checkpoint(path);
-      TrainState state = read_state(path);
-      if (state.step != folder.step) throw FileError(path, "", str("bad step: its state.json says ", state.step));
-      if (json_text(manifest.facts, "run", path) != state.run) throw FileError(path, "", "manifest and state.json are of another run");
-      return ResumePoint{path, std::move(state), std::move(damaged)};
+      return ResumePoint{path, whole_state(path, folder.step), std::move(damaged)};
     } catch (const FileError& error) {
       if (error.code != ExitCode::bad_file) throw;
       log_warning(str("skipped a damaged checkpoint: ", error.what()));

@@ -11,6 +11,7 @@
 
 #include "aot/core/atomic.h"
 #include "aot/io/toml.h"
+#include "aot/train/machine_facts.h"
 #include "aot/train/metrics.h"
 #include "aot/train/optimizer.h"
 
@@ -21,15 +22,8 @@ struct DataFacts {
   std::string train_sha256, val_sha256, tokenizer_sha256;
 };
 
-/// What the results of a computation depend on, to the bit, besides its inputs.
-struct MachineFacts {
-  std::string cpu;      // the processor's name
-  std::string kernels;  // instruction set that LibTorch's operators use here
-  std::string path;     // that of our own kernels (kernels/cpu/path.h); empty in checkpoints of format 1
-  int64_t threads = 0;
-};
-
-MachineFacts machine_facts();
+/// Throws FileError about `path` (`digest mismatch`) unless the data there now is that of the run.
+void check_same_data(const std::string& path, const DataFacts& now, const DataFacts& of_run);
 
 struct BestLoss {
   int64_t step = 0;
@@ -75,6 +69,13 @@ void save_checkpoint(const std::string& run, const std::function<void(AtomicFold
 /// shape, or holds an impossible value.
 /// REQUIRES: the optimizer was made over the checkpoint's model, which is where its average, if it keeps one, goes on from.
 void load_optimizer(const std::string& checkpoint, Optimizer& optimizer, int64_t step);
+
+/// The steps of the checkpoints in a run's folder, whole or not, from the first on.
+std::vector<int64_t> checkpoint_steps(const std::string& run);
+
+/// The state of the checkpoint of that step, every file of which is checked. Throws FileError: damage named by file and tensor, `of another
+/// run`, or that there is none.
+TrainState read_whole_checkpoint(const std::string& run, int64_t step);
 
 /// The newest whole checkpoint of a run.
 struct ResumePoint {

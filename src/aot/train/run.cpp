@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <filesystem>
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include "aot/core/device.h"
@@ -13,7 +12,6 @@
 #include "aot/core/random.h"
 #include "aot/io/error.h"
 #include "aot/io/output.h"
-#include "aot/kernels/cpu/path.h"
 #include "aot/models/checkpoint.h"
 #include "aot/models/summary.h"
 #include "aot/train/loop.h"
@@ -43,18 +41,6 @@ void refuse_used(const std::string& folder) {
   if (!is_untouched(folder)) throw UsageError("--out " + folder + " is not empty", "choose another folder, or --resume " + folder);
 }
 
-void check_same_data(const RunSettings& settings, const DataFacts& now, const DataFacts& saved) {
-  const auto compare = [&](const char* what, const std::string& found, const std::string& needed) {
-    if (found != needed)
-      throw FileError(
-          settings.train.data, "",
-          str("digest mismatch: ", what, " is not the one of the run (found ", found.substr(0, 16), ", need ", needed.substr(0, 16), ")"));
-  };
-  compare("the training data", now.train_sha256, saved.train_sha256);
-  compare("the validation data", now.val_sha256, saved.val_sha256);
-  if (now.tokenizer_sha256 != saved.tokenizer_sha256) throw FileError(settings.train.data, "", "another tokenizer than that of the run");
-}
-
 /// Refuses what cannot fit, with the numbers. Activations of bfloat16 take half of what summarize() says, layer inputs
 /// excepted.
 ModelSummary check_room(const RunSettings& settings, const Task& task, const std::string& folder) {
@@ -77,24 +63,6 @@ ModelSummary check_room(const RunSettings& settings, const Task& task, const std
   // The best, and one in the making, besides those kept.
   require_free_space(place.string(), static_cast<uint64_t>(4 * (1 + state) * summary.parameters * (settings.train.keep + 2)));
   return summary;
-}
-
-void announce_machine(const MachineFacts& saved, const MachineFacts& now) {
-  const auto tell = [](const char* what, const auto& before, const auto& after) {
-    if (before != after)
-      log_warning(str("the run was made with ", what, " ", before, ", now it is ", after, ": results may differ in their last bits"));
-  };
-  tell("processor", saved.cpu, now.cpu);
-  tell("kernels for", saved.kernels, now.kernels);
-  if (!saved.path.empty()) tell("the path", saved.path, now.path);
-  tell("a thread count of", saved.threads, now.threads);
-}
-
-/// The kernels' path of the run that goes on, unless AOT_CPU_PATH forces one or this processor lacks it, which announce_machine tells.
-void take_path(const std::string& saved) {
-  const std::vector<CpuPath> supported = supported_cpu_paths();
-  const std::optional<CpuPath> path = parse_cpu_path(saved);
-  if (path && !cpu_path_is_forced() && std::find(supported.begin(), supported.end(), *path) != supported.end()) set_cpu_path(*path);
 }
 
 void announce_run(const RunRequest& request, const Task& task, const ModelSummary& summary, const MachineFacts& machine) {
@@ -194,8 +162,7 @@ RunSummary train(RunRequest request) {
   const bool resuming = request.resume.has_value();
   if (request.folder.empty()) throw UsageError("train needs --out RUN");
   if (!request.lock) refuse_used(request.folder);
-  if (resuming && request.threads == 0) at::set_num_threads(static_cast<int>(request.resume->state.machine.threads));
-  if (resuming) take_path(request.resume->state.machine.path);
+  if (resuming) take_machine(request.resume->state.machine, request.threads);
 
   const TaskEntry& entry = task_named(settings.train.task);
   const TaskPtr task = entry.open(settings);
@@ -218,8 +185,8 @@ RunSummary train(RunRequest request) {
   if (resuming) {
     if (settings.train.steps < state.step)
       throw UsageError(str("--steps ", settings.train.steps, " is below the ", state.step, " steps that the run has done"));
-    check_same_data(settings, data_facts, state.data);
-    announce_machine(state.machine, machine);
+    check_same_data(settings.train.data, data_facts, state.data);
+    for (const std::string& difference : machine_differences(state.machine, machine)) log_warning(difference);
   }
   state.data = data_facts;
   state.machine = machine;
