@@ -18,7 +18,7 @@ namespace {
 
 void describe(Fields& fields, ConvertOptions& options) {
   fields.heading("Convert");
-  fields.add("from", options.from, "what SOURCE is").choices({"aot", "nanogpt", "gpt2", "transformerlens", "crate"});
+  fields.add("from", options.from, "what SOURCE is").choices({"aot", "nanogpt", "gpt2", "transformerlens", "crate", "tost"});
   fields.add("to", options.to, "what TARGET becomes; hf: for transformers, with our Python code").choices({"aot", "hf", "gpt2", "nanogpt"});
   fields.add("dtype", options.dtype, "how weights are stored").choices({"float32", "bfloat16", "int8"});
   fields.add("heads", options.heads, "of a CRATE without a published width; 0: as published").min(0).max(1 << 18);
@@ -63,6 +63,7 @@ void add_convert(Subcommand& command) {
                "  aot convert --from gpt2 gpt2-folder model                  of transformers (config.json, model.safetensors)\n"
                "  aot convert --from transformerlens attn-only-2l.pth model  attention-only models of TransformerLens\n"
                "  aot convert --from crate crate.pth model                   vision models of CRATE's code\n"
+               "  aot convert --from tost out/ckpt.pt model                  language models of ToST's code\n"
                "  aot convert run --to hf exported                           a run of ours for transformers\n"
                "  aot convert run --to nanogpt ckpt.pt                       a model of GPT-2's kind for nanoGPT\n");
   command.app.add_option("source", state->options.source, "checkpoint, run folder or file");

@@ -9,7 +9,7 @@ import time
 import unittest
 
 import plain
-from support import AOT, InteropTest, torch, write_safetensors
+from support import AOT, InteropTest, load_exported, torch, write_safetensors
 
 SHAPES = [  # layers, width, heads, context, vocabulary, bias
     (1, 32, 1, 16, 256, True),
@@ -88,6 +88,54 @@ class NanoGpt(InteropTest):
                 self.assertIn(words, done.stderr)
                 self.assertFalse((self.folder / "refused").exists())
         self.assertIn("never overwritten", self.run_aot("convert", "--from", "nanogpt", path, self.folder, code=2).stderr)
+
+
+class Tost(InteropTest):
+    def saved(self, name, weights, layers, width, heads, context, vocab, bias, tssa, **arguments):
+        state = {**weights, "lm_head.weight": weights["transformer.wte.weight"]}
+        arguments = {"n_layer": layers, "n_head": heads, "n_embd": width, "block_size": context, "bias": bias, "vocab_size": vocab, "dropout": 0.0, "TSSA": tssa, **arguments}
+        path = self.folder / name
+        torch.save({"model": {"_orig_mod." + key: tensor for key, tensor in state.items()}, "model_args": arguments, "iter_num": 7, "config": {"TSSA": tssa}}, path)
+        return path
+
+    def weights(self, layers, width, heads, context, vocab, bias, tssa):
+        return plain.tost_weights(self.generator, layers, width, heads, context, vocab, bias, tssa)
+
+    def test_every_shape_with_statistics_and_with_attention(self):
+        for number, (layers, width, heads, context, vocab, bias) in enumerate(SHAPES):
+            for tssa in (True, False):
+                with self.subTest(layers=layers, tssa=tssa):
+                    weights = self.weights(layers, width, heads, context, vocab, bias, tssa)
+                    path, out = self.saved(f"{number}-{tssa}.pt", weights, *SHAPES[number], tssa), self.folder / f"tost-{number}-{tssa}"
+                    row = self.convert("--from", "tost", path, out)
+                    self.assertLessEqual(row["verify"]["max_relative"], 1e-5)
+                    self.assert_same_model(out, lambda ids: plain.tost(weights, ids, layers, heads, tssa), vocab)
+                    settings = json.loads((out / "config.json").read_text())
+                    self.assertEqual([settings[key] for key in ("mixer", "block", "step_size")], ["tssa" if tssa else "mhsa", "gpt2", "channel"])
+                    exported = self.folder / f"tost-hf-{number}-{tssa}"
+                    self.convert(out, "--to", "hf", exported)
+                    model, ids = load_exported(exported), torch.arange(2 * min(context, 60)).remainder(vocab).view(2, -1)
+                    with torch.no_grad():
+                        self.assert_near(model(ids).logits, plain.tost(weights, ids, layers, heads, tssa))
+
+    def test_what_our_model_does_not_have_is_refused_by_key(self):
+        shape = SHAPES[0]
+        biased = self.weights(*shape, True)
+        biased["transformer.h.0.attn.c_attn.bias"][3] = 1
+        no_gamma = {key: tensor for key, tensor in self.weights(*shape, True).items() if "gamma2" not in key}
+        long_bias = self.weights(*shape, True)
+        long_bias["transformer.h.0.attn.denom_bias"] = torch.zeros(1, 32, 1)
+        torch.save({"model": {"patch_embed.proj.0.0.weight": torch.zeros(2, 3, 3, 3), "cls_token": torch.zeros(1, 1, 2)}}, self.folder / "vision.pth")
+        nanogpt = self.folder / "nanogpt.pt"
+        torch.save({"model": {}, "model_args": {"n_layer": 1, "n_head": 1}}, nanogpt)
+        for path, words in ((self.saved("biased.pt", biased, *shape, True), "c_attn.bias"), (self.saved("gamma.pt", no_gamma, *shape, True), "gamma2': missing tensor"),
+                            (self.saved("long.pt", long_bias, *shape, True), "denom_bias': needs the shape"), (self.folder / "vision.pth", "patch_embed.proj.0.0.weight"),
+                            (nanogpt, "key 'model_args.TSSA'"), (self.saved("kind.pt", self.weights(*shape, False), *shape, True), "c_attn.weight': needs the shape")):
+            with self.subTest(words):
+                self.assertIn(words, self.run_aot("convert", "--from", "tost", path, self.folder / "refused", code=3).stderr)
+                self.assertFalse((self.folder / "refused").exists())
+        path = self.saved("as-nanogpt.pt", self.weights(*shape, True), *shape, True)
+        self.assertIn("c_attn.weight': needs the shape", self.run_aot("convert", "--from", "nanogpt", path, self.folder / "refused", code=3).stderr)
 
 
 class Gpt2(InteropTest):

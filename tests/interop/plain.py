@@ -50,6 +50,52 @@ def gpt2(weights, ids, layers, heads, approximate="none", head=None, prefix="tra
     return norm(z, "ln_f") @ (weights[prefix + "wte.weight"] if head is None else head).t()
 
 
+def tost_weights(generator, layers, width, heads, context, vocab, bias, tssa):
+    """tost_lang's: GPT-2's and, in each layer, two gammas; with TSSA one projection, temperatures and biases of the heads."""
+    weights = gpt2_weights(generator, layers, width, context, vocab, bias)
+    for layer in range(layers):
+        block = f"transformer.h.{layer}."
+        for gamma in ("gamma1", "gamma2"):
+            weights[block + gamma] = torch.randn(width, generator=generator) * 0.2 + 0.5
+        if tssa:
+            weights[block + "attn.c_attn.weight"] = torch.randn(width, width, generator=generator) * 0.2
+            weights[block + "attn.temp"] = torch.randn(heads, 1, generator=generator) * 0.2 + 1
+            weights[block + "attn.denom_bias"] = torch.randn(heads, context, 1, generator=generator) * 0.2
+            if bias:
+                weights[block + "attn.c_attn.bias"] = torch.zeros(width)
+    return weights
+
+
+def token_statistics(w, temperature, bias):
+    """Token by token from the paper's sums: w (B, K, T, P)."""
+    out = torch.empty_like(w)
+    energies, moments, mass = 0, 0, 0
+    for t in range(w.shape[2]):
+        square = w[:, :, t] ** 2  # (B, K, P)
+        energies = energies + square
+        membership = ((square / energies.clamp_min(1e-12) + bias[:, t]).sum(-1) * temperature[:, 0]).softmax(1)[..., None]  # (B, K, 1)
+        moments, mass = moments + membership * square, mass + membership
+        out[:, :, t] = -membership * w[:, :, t] / (1 + moments / (mass + 1e-8))
+    return out
+
+
+def tost(weights, ids, layers, heads, tssa):
+    def linear(x, name):
+        return F.linear(x, weights[name + ".weight"], weights.get(name + ".bias"))
+
+    def norm(x, name):
+        return F.layer_norm(x, x.shape[-1:], weights[name + ".weight"], weights.get(name + ".bias"))
+
+    z = weights["transformer.wte.weight"][ids] + weights["transformer.wpe.weight"][: ids.shape[1]]
+    for layer in range(layers):
+        block = f"transformer.h.{layer}."
+        parts = [part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in linear(norm(z, block + "ln_1"), block + "attn.c_attn").chunk(1 if tssa else 3, -1)]
+        mixed = token_statistics(*parts, weights[block + "attn.temp"], weights[block + "attn.denom_bias"]) if tssa else attention(*parts, True)
+        z = z + weights[block + "gamma1"] * linear(mixed.transpose(1, 2).flatten(2), block + "attn.c_proj")
+        z = z + weights[block + "gamma2"] * linear(F.gelu(linear(norm(z, block + "ln_2"), block + "mlp.c_fc")), block + "mlp.c_proj")
+    return norm(z, "transformer.ln_f") @ weights["transformer.wte.weight"].t()
+
+
 def lens_weights(generator, layers, width, heads, head_dim, context, vocab):
     def normal(*shape, mean=0.0, deviation=0.2):
         return torch.randn(*shape, generator=generator) * deviation + mean

@@ -19,6 +19,7 @@ constexpr double kFloatBound = 1e-5, kBfloat16Bound = 0.05;
 
 ForeignModel read_model(const std::string& format, const std::string& path, int64_t heads) {
   if (format == "nanogpt") return read_nanogpt(path);
+  if (format == "tost") return read_tost(path);
   if (format == "gpt2") return read_gpt2(path);
   if (format == "transformerlens") return read_transformer_lens(path);
   if (format == "crate") return read_crate(path, heads);

@@ -13,7 +13,7 @@
 namespace aot {
 
 struct ConvertOptions {
-  std::string from = "aot";       // aot, nanogpt, gpt2, transformerlens, crate
+  std::string from = "aot";       // aot, nanogpt, gpt2, transformerlens, crate, tost
   std::string to = "aot";         // aot, hf, gpt2, nanogpt
   std::string source, target;     // paths
   std::string dtype = "float32";  // of the tensors written; float32, bfloat16

@@ -54,6 +54,8 @@ struct ForeignModel {
 
 /// nanoGPT's ckpt.pt, or the folder that holds it.   [Karpathy, nanoGPT: model.py, train.py]
 ForeignModel read_nanogpt(const std::string& path);
+/// The same of ToST's language models, with token statistics or with attention.   [Wu et al. 2025: tost_lang]
+ForeignModel read_tost(const std::string& path);
 /// A folder of transformers' GPT2LMHeadModel: config.json, model.safetensors or shards, tokenizer files.
 ForeignModel read_gpt2(const std::string& path);
 /// A state_dict (.pt, .pth, .safetensors) of an attention-only HookedTransformer with LayerNorm and standard positions.

@@ -25,6 +25,20 @@ constexpr Names kLinear[] = {{"mixer.w_qkv", "attn.c_attn", 3, 1},
                              {"mlp.w_in", "mlp.c_fc", 4, 1},
                              {"mlp.w_out", "mlp.c_proj", 1, 4}};
 
+/// The token statistics of one layer. `ours` and `theirs` start the names of its tensors.
+void add_token_statistics(TensorMap& map, const NamedTensors& tensors, const LanguageOptions& o, const std::string& ours,
+                          const std::string& theirs) {
+  map.add(ours + "mixer.u", {{theirs + "attn.c_attn.weight", {o.width, o.width}}});
+  map.add(ours + "mixer.temperature", {{theirs + "attn.temp", {o.heads, 1}}});
+  map.add(ours + "mixer.head_bias", {{theirs + "attn.denom_bias", {o.heads, o.context, 1}}});
+  const std::string bias = theirs + "attn.c_attn.bias";
+  if (!tensors.has(bias)) return;
+  if (tensors.read(bias).count_nonzero().item<int64_t>() != 0)
+    throw FileError(tensors.path(), "tensor '" + bias + "'", "a bias of the projection, which no tssa here has",
+                    "models trained with bias = False, as the published ones are, have none");
+  map.ignore(bias);
+}
+
 /// "mixer.w_qkv" -> "mixer.b_qkv"
 std::string bias_name(std::string weight) {
   weight[weight.rfind('w')] = 'b';
@@ -36,8 +50,9 @@ std::string bias_name(std::string weight) {
 ForeignModel from_gpt2(std::shared_ptr<const NamedTensors> tensors, Gpt2Shape shape, LanguageOptions options) {
   const std::string p = shape.prefix, embedding = p + "wte.weight";
   const auto& table = tensors->shape(embedding, 2);
-  options.mixer = "mhsa";
+  options.mixer = shape.tssa ? "tssa" : "mhsa";
   options.block = BlockKind::mlp;
+  options.step_size = shape.steps ? StepSize::channel : StepSize::fixed;
   options.activation = shape.gelu_tanh ? Activation::gelu_tanh : Activation::gelu;
   options.vocab_size = table[0];
   options.width = table[1];
@@ -69,7 +84,13 @@ ForeignModel from_gpt2(std::shared_ptr<const NamedTensors> tensors, Gpt2Shape sh
   for (int64_t l = 0; l < options.layers; ++l) {
     const std::string ours = str("layers.", l, "."), theirs = p + str("h.", l, ".");
     for (const Names& names : kNorms) norm(ours + names.ours, theirs + names.theirs);
+    if (shape.tssa) add_token_statistics(map, *tensors, options, ours, theirs);
+    if (shape.steps) {
+      map.add(ours + "step", {{theirs + "gamma1", {d}}});
+      map.add(ours + "mlp_step", {{theirs + "gamma2", {d}}});
+    }
     for (const Names& names : kLinear) {
+      if (shape.tssa && &names == &kLinear[0]) continue;  // has one projection in place of three
       const int64_t out = names.outputs * d, in = names.inputs * d;
       const std::string name = theirs + names.theirs + ".weight";
       map.add(ours + names.ours, {shape.transposed ? Piece{name, {in, out}, transpose} : Piece{name, {out, in}}});

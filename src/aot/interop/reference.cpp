@@ -33,6 +33,15 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
   return scores.softmax(-1).matmul(v);
 }
 
+/// Of w (B, K, T, P), temperatures (K, 1) and biases (K, context, 1).
+at::Tensor token_statistics(const at::Tensor& w, const at::Tensor& temperature, const at::Tensor& bias) {
+  const at::Tensor square = w * w;
+  const at::Tensor share = square / square.cumsum(2).clamp_min(1e-12) + bias.narrow(1, 0, w.size(2));
+  const at::Tensor pi = (share.sum(-1) * temperature).softmax(1);  // (B, K, T): over heads
+  const at::Tensor moment = (square * pi.unsqueeze(-1)).cumsum(2) / (pi.cumsum(2) + 1e-8).unsqueeze(-1);
+  return -w * pi.unsqueeze(-1) / (1 + moment);
+}
+
 at::Tensor to_heads(const at::Tensor& x, int64_t heads) {  // (B, T, K P) -> (B, K, T, P)
   return x.view({x.size(0), x.size(1), heads, -1}).transpose(1, 2);
 }
@@ -62,12 +71,18 @@ at::Tensor gpt2_logits(const NamedTensors& tensors, const Gpt2Shape& shape, cons
   };
   at::Tensor z = embed(tensors.read(shape.prefix + "wte.weight"), tensors.read(shape.prefix + "wpe.weight"), ids);
   for (int64_t l = 0; l < shape.layers; ++l) {
-    const std::string layer = str("h.", l, ".");
-    const auto qkv = linear(normed(z, layer + "ln_1"), layer + "attn.c_attn").chunk(3, -1);
-    const auto head = [&](size_t i) { return to_heads(qkv[i].contiguous(), shape.heads); };
-    z = z + linear(from_heads(attention(head(0), head(1), head(2), /*causal=*/true)), layer + "attn.c_proj");
+    const std::string layer = str("h.", l, "."), attn = layer + "attn.";
+    const auto stepped = [&](const at::Tensor& update, const char* gamma) {
+      return shape.steps ? update * tensors.read(shape.prefix + layer + gamma) : update;
+    };
+    const auto parts = linear(normed(z, layer + "ln_1"), attn + "c_attn").chunk(shape.tssa ? 1 : 3, -1);
+    const auto head = [&](size_t i) { return to_heads(parts[i].contiguous(), shape.heads); };
+    const auto weight = [&](const char* name) { return tensors.read(shape.prefix + attn + name); };
+    const at::Tensor heads = shape.tssa ? token_statistics(head(0), weight("temp"), weight("denom_bias"))
+                                        : attention(head(0), head(1), head(2), /*causal=*/true);
+    z = z + stepped(linear(from_heads(heads), attn + "c_proj"), "gamma1");
     const at::Tensor inner = linear(normed(z, layer + "ln_2"), layer + "mlp.c_fc");
-    z = z + linear(at::gelu(inner, shape.gelu_tanh ? "tanh" : "none"), layer + "mlp.c_proj");
+    z = z + stepped(linear(at::gelu(inner, shape.gelu_tanh ? "tanh" : "none"), layer + "mlp.c_proj"), "gamma2");
   }
   return normed(z, "ln_f").matmul(tensors.read(shape.head).t());
 }
