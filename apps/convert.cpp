@@ -2,6 +2,8 @@
 // aot convert: models from other programs' files and into them.
 #include "aot/interop/convert.h"
 
+#include <malloc.h>
+
 #include <memory>
 #include <optional>
 
@@ -73,6 +75,7 @@ void add_convert(Subcommand& command) {
   GeneralOptions& general = command.general;
   command.app.callback([state, &general] {
     resolve(state->fields);
+    mallopt(M_MMAP_MAX, 65536);  // each tensor's memory goes back at once: they pass one at a time, and no two need be alike
     catch_stop_signals();
     const std::optional<Conversion> converted = convert(state->options);
     if (!converted) return log_warning("stopped; nothing was written");

@@ -242,13 +242,16 @@ print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)"""
         return kilobytes * 1024
 
     @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        layers, width, heads, context, vocab = 12, 512, 8, 64, 20000
+    def saved(cls, name, layers, width, heads, context, vocab):
         weights = plain.gpt2_weights(cls.generator, layers, width, context, vocab, True, deviation=0.02)
         arguments = {"n_layer": layers, "n_head": heads, "n_embd": width, "block_size": context, "bias": True, "vocab_size": vocab, "dropout": 0.0}
-        cls.path = cls.folder / "large.pt"
-        torch.save({"model": {**weights, "lm_head.weight": weights["transformer.wte.weight"]}, "model_args": arguments}, cls.path)
+        torch.save({"model": {**weights, "lm_head.weight": weights["transformer.wte.weight"]}, "model_args": arguments}, cls.folder / name)
+        return cls.folder / name
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.path = cls.saved("large.pt", 12, 512, 8, 64, 20000)
 
     def test_a_stop_leaves_nothing_and_the_next_one_clears_what_a_killed_one_left(self):
         place = self.folder / "stopped"
@@ -265,12 +268,16 @@ print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)"""
         self.assertEqual([path.name for path in place.iterdir()], ["out"])
 
     def test_a_checkpoint_passes_tensor_by_tensor(self):
-        path, size = self.path, self.path.stat().st_size
         idle = self.peak("convert", "--from", "nanogpt", self.folder / "absent.pt", self.folder / "none", code=3)
-        for number, more in enumerate(([], ["--dtype", "bfloat16"])):
-            with self.subTest(more):
-                taken = self.peak("convert", "--from", "nanogpt", path, self.folder / f"large-{number}", *more) - idle
-                print(f"{size / 2**20:.0f} MiB imported with {taken / 2**20:.0f} MiB {' '.join(more)}", file=sys.stderr)
+        gpt2 = self.folder / "large-gpt2"
+        self.run_aot("convert", "--from", "nanogpt", self.path, gpt2, "--to", "gpt2")
+        table = self.saved("table.pt", 1, 512, 8, 64, 50000)  # most of it one tensor
+        sources = (("nanogpt", self.path), ("nanogpt", self.path, "--dtype", "bfloat16"), ("nanogpt", table), ("gpt2", gpt2))
+        for number, (source, path, *more) in enumerate(sources):
+            with self.subTest(path=path.name, more=more):
+                size = (path / "model.safetensors" if path.is_dir() else path).stat().st_size
+                taken = self.peak("convert", "--from", source, path, self.folder / f"large-{number}", *more) - idle
+                print(f"{size / 2**20:.0f} MiB of {path.name} imported with {taken / 2**20:.0f} MiB {' '.join(more)}", file=sys.stderr)
                 self.assertLessEqual(taken, max(1.1 * size, size + 64 * 2**20))
 
 

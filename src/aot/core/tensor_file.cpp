@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/core/tensor_file.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 
@@ -119,10 +120,14 @@ void save_tensors(AtomicFolder& folder, const std::string& file, const std::vect
 
 int64_t first_non_finite(const at::Tensor& tensor) {
   if (!at::isFloatingType(tensor.scalar_type()) || tensor.numel() == 0) return -1;
+  constexpr int64_t kPiece = 1 << 18;  // numbers at a time: what is made of them on the way stays small
   const c10::NoGradGuard no_grad;
-  const at::Tensor finite = at::isfinite(tensor).flatten();
-  if (finite.all().item<bool>()) return -1;
-  return finite.logical_not().nonzero()[0].item<int64_t>();
+  const at::Tensor flat = tensor.reshape({-1});
+  for (int64_t first = 0; first < flat.numel(); first += kPiece) {
+    const at::Tensor finite = at::isfinite(flat.narrow(0, first, std::min(kPiece, flat.numel() - first)));
+    if (!finite.all().item<bool>()) return first + finite.logical_not().nonzero()[0].item<int64_t>();
+  }
+  return -1;
 }
 
 }  // namespace aot

@@ -140,6 +140,12 @@ class StateDict : public NamedTensors {
     file_->read(tensor, 0, numbers.mutable_data_ptr(), numbers.nbytes());
     return at::as_strided(numbers, tensor.shape, tensor.strides).to(at::kFloat).contiguous();
   }
+  [[nodiscard]] bool stored_once(const std::string& a, const std::string& b) const override {
+    const auto one = tensors_.find(a), other = tensors_.find(b);
+    if (one == tensors_.end() || other == tensors_.end()) return false;
+    const PickleTensor &x = *one->second, &y = *other->second;
+    return x.storage == y.storage && x.offset == y.offset && x.shape == y.shape && x.strides == y.strides;
+  }
 
  private:
   static std::string_view bare(std::string_view name, const std::vector<std::string>& prefixes) {

@@ -27,6 +27,8 @@ class NamedTensors {
   [[nodiscard]] virtual at::Tensor read_any(const std::string& name) const = 0;
   /// The same, of a tensor without NaN and infinity. Throws `non-finite value` too.
   [[nodiscard]] at::Tensor read(const std::string& name) const;
+  /// Whether both names mean the same numbers of the file, which has them once: what torch.save makes of shared tensors.
+  [[nodiscard]] virtual bool stored_once(const std::string& /*a*/, const std::string& /*b*/) const { return false; }
   [[nodiscard]] bool has(const std::string& name) const { return shape(name) != nullptr; }
   /// The shape of a tensor that must be there with `rank` dimensions of at least 1, from which settings of a model are taken. Throws
   /// FileError: `missing tensor`, `needs`.

@@ -40,7 +40,7 @@ ForeignModel read_checkpoint(const std::shared_ptr<const PtFile>& file, const Pi
   LanguageOptions options;
   options.heads = count_of(*file, arguments, "n_head");
   // nanoGPT ties the head; a fork that does not has other numbers there.
-  if (tensors->has(kHead) && tensors->has(kEmbedding)) {
+  if (tensors->has(kHead) && tensors->has(kEmbedding) && !tensors->stored_once(kHead, kEmbedding)) {
     const bool tied = *tensors->shape(kHead) == *tensors->shape(kEmbedding) && at::equal(tensors->read(kHead), tensors->read(kEmbedding));
     if (!tied) shape.head = kHead;
   }
