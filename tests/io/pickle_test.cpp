@@ -4,6 +4,8 @@
 #include <sys/resource.h>
 
 #include <ctime>
+#include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -128,29 +130,69 @@ constexpr double kMaxMilliseconds = 50;
 constexpr long kMaxKilobytes = 50'000;
 #endif
 
-/// Refused by a limit, in little time and memory.
-TEST(Pickle, HostilePicklesAreCheap) {
-  const auto repeated = [](const std::string& what, size_t bytes) {
-    std::string out;
-    while (out.size() + what.size() <= bytes) out += what;
-    return out;
-  };
-  constexpr size_t kMegabyte = 1'000'000;
+/// Refuses each body with its words, in little time and memory.
+void refused_cheaply(const std::vector<std::pair<std::string, std::string>>& bodies) {
   rusage before = {}, after = {};
   getrusage(RUSAGE_SELF, &before);
-  for (const auto& [words, body] : {std::pair<std::string_view, std::string>("nested deeper than 1000", repeated("(", kMegabyte)),
-                                    {"nested deeper than 1000", "]" + repeated("\x85", kMegabyte)},
-                                    {"more than 300000 lists", repeated("]", kMegabyte)},
-                                    {"values are left over", repeated("N", kMegabyte - 10)},
-                                    {"more than 1000000 opcodes", repeated("N0", kMegabyte + 100)},
-                                    {"values are left over", repeated("U\0"s, kMegabyte)},
-                                    {"nested deeper than 1000", "]q\0"s + repeated("h\0h\0\x86q\0"s, kMegabyte)}}) {
+  for (const auto& [words, body] : bodies) {
     const std::clock_t start = std::clock();  // of this process: others may be at work
     refused(words, body);
     EXPECT_LT(1000.0 * static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC, kMaxMilliseconds) << words;
   }
   getrusage(RUSAGE_SELF, &after);
   EXPECT_LT(after.ru_maxrss - before.ru_maxrss, kMaxKilobytes) << "KB";
+}
+
+/// `what` again and again, in at most `bytes` bytes.
+std::string repeated(const std::string& what, size_t bytes) {
+  std::string out;
+  while (out.size() + what.size() <= bytes) out += what;
+  return out;
+}
+
+constexpr size_t kMegabyte = 1'000'000;
+
+TEST(Pickle, AttacksAreNamedBeforeAnythingIsDone) {
+  const auto call = [](const std::string& module, const std::string& member, const std::string& argument) {
+    return "c" + module + "\n" + member + "\n(" + text(argument) + "tR";
+  };
+  const std::string import_os = call("builtins", "__import__", "os");
+  const std::string ten_gigabytes = "\x8d\0\xe4\x0b\x54\2\0\0\0"s;  // its length says 10^10
+  refused_cheaply({
+      {"refused: os.system", call("os", "system", "touch owned")},
+      {"refused: os.system", repeated("]0", kMegabyte / 4) + call("os", "system", "touch owned")},
+      {"refused: posix.system", text("posix") + text("system") + "\x93(" + text("touch owned") + "tR"},
+      {"refused: nt.system", call("nt", "system", "echo")},
+      {"refused: subprocess.Popen", "}(" + text("model") + call("subprocess", "Popen", "sh") + "u"},
+      {"refused: builtins.eval", call("builtins", "eval", "1")},
+      {"refused: builtins.exec", call("builtins", "exec", "1")},
+      {"refused: __builtin__.eval", call("__builtin__", "eval", "1")},
+      {"refused: builtins.getattr", "cbuiltins\ngetattr\n(" + import_os + text("system") + "tR(" + text("touch owned") + "tR"},
+      {"refused: builtins.__import__", "ccollections\nOrderedDict\n(" + import_os + "tR"},
+      {"refused: builtins.__import__", "ctorch._utils\n_rebuild_parameter\n(" + import_os + "\x88NtR"},
+      {"refused: builtins.__import__", repeated("ccollections\nOrderedDict\n(", 500 * 27) + import_os},
+      {"refused: copyreg._reconstructor", "ccopyreg\n_reconstructor\n"},
+      {"refused: operator.attrgetter", call("operator", "attrgetter", "system")},
+      {"refused: functools.partial", "cfunctools\npartial\n(cos\nsystem\ntR"},
+      {"refused: runpy._run_code", call("runpy", "_run_code", "1")},
+      {"refused: torch.storage._load_from_bytes", "ctorch.storage\n_load_from_bytes\n(" + text("x") + "tR"},
+      {"refused: numpy.core.multiarray._reconstruct", "cnumpy.core.multiarray\n_reconstruct\n"},
+      {"refused: argparse.Namespace", "cargparse\nNamespace\n)\x81"},
+      {"the pickle is cut: 10000000000 bytes needed", ten_gigabytes},
+      {"refused: opcode '\\x8e'", "\x8e\0\xe4\x0b\x54\2\0\0\0"s},
+      {"reaches past its storage of 8 numbers",
+       tensor(8, 0, "\x8a\x05\0\xf9\2\x95\0\x8a\x05\0\xf9\2\x95\0\x86"s)},  // strides of 2.5 * 10^9
+  });
+}
+
+TEST(Pickle, HostilePicklesAreCheap) {
+  refused_cheaply({{"nested deeper than 1000", repeated("(", kMegabyte)},
+                   {"nested deeper than 1000", "]" + repeated("\x85", kMegabyte)},
+                   {"more than 300000 lists", repeated("]", kMegabyte)},
+                   {"values are left over", repeated("N", kMegabyte - 10)},
+                   {"more than 1000000 opcodes", repeated("N0", kMegabyte + 100)},
+                   {"values are left over", repeated("U\0"s, kMegabyte)},
+                   {"nested deeper than 1000", "]q\0"s + repeated("h\0h\0\x86q\0"s, kMegabyte)}});
 }
 
 }  // namespace
