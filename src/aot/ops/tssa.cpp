@@ -32,19 +32,21 @@ at::Tensor causal_tssa(const at::Tensor& w, const at::Tensor& temperature, const
 }  // namespace
 
 at::Tensor tssa(const at::Tensor& w, const at::Tensor& temperature, const at::Tensor& bias, const TssaOptions& options) {
-  TORCH_CHECK_VALUE(w.dim() == 4, "tssa: w must be (B, K, T, P), got ", w.sizes());
-  TORCH_CHECK_VALUE(temperature.dim() == 1 && temperature.size(0) == w.size(1), "tssa: temperature must be (K,) with K = ", w.size(1),
-                    ", got ", temperature.sizes());
+  // Sizes may be symbols: compilers trace this function.
+  TORCH_CHECK_VALUE(w.dim() == 4, "tssa: w must be (B, K, T, P), got ", w.sym_sizes());
+  TORCH_CHECK_VALUE(temperature.dim() == 1 && temperature.sym_size(0) == w.sym_size(1),
+                    "tssa: temperature must be (K,) with K = ", w.sym_size(1), ", got ", temperature.sym_sizes());
   at::Tensor real, visible = w;
   if (options.key_mask.defined()) {
-    real = options.key_mask.unsqueeze(1).to(w.scalar_type());                                // (B, 1, T)
-    visible = w.masked_fill(options.key_mask.view({w.size(0), 1, -1, 1}).logical_not(), 0);  // also where w is not finite
+    real = options.key_mask.unsqueeze(1).to(w.scalar_type());                               // (B, 1, T)
+    visible = w.masked_fill(options.key_mask.unsqueeze(1).unsqueeze(-1).logical_not(), 0);  // also where w is not finite
   }
   if (options.causal) {
-    const int64_t tokens = w.size(2);
-    TORCH_CHECK_VALUE(bias.dim() == 2 && bias.size(0) == w.size(1) && bias.size(1) >= tokens,
-                      "tssa: bias must be (K, context) with K = ", w.size(1), " and context >= ", tokens, ", got ", bias.sizes());
-    return causal_tssa(visible, temperature, bias.narrow(1, 0, tokens), real, {}, nullptr);
+    const c10::SymInt tokens = w.sym_size(2);
+    TORCH_CHECK_VALUE(bias.defined() && bias.dim() == 2 && bias.sym_size(0) == w.sym_size(1) && bias.sym_size(1) >= tokens,
+                      "tssa: bias must be (K, context) with K = ", w.sym_size(1), " and context >= ", tokens, ", got ",
+                      bias.defined() ? bias.sym_sizes() : c10::SymIntArrayRef());
+    return causal_tssa(visible, temperature, bias.narrow_symint(1, 0, tokens), real, {}, nullptr);
   }
   const at::Tensor square = visible.square();
   const at::Tensor share = square / square.sum(2, /*keepdim=*/true).clamp_min(kSmallestSquare);
