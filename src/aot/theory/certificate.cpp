@@ -100,7 +100,7 @@ LayerVerdict judge_layer(LayerRecord record, double gamma) {
   return out;
 }
 
-Certificate certify(const DenoiseOptions& o, uint64_t seed) {
+Certificate certify(const DenoiseOptions& o, uint64_t seed, const std::function<void(const LayerRecord&)>& seen) {
   if (o.layer.form == LayerForm::convex && o.layer.eta >= 1)
     throw UsageError(fmt::format("--eta {:g}: the convex form (1 - eta) z + eta Y needs a step below 1", o.layer.eta));
   TokenSample sample = sample_tokens(o.tokens, seed);
@@ -113,7 +113,8 @@ Certificate certify(const DenoiseOptions& o, uint64_t seed) {
   out.cluster_sizes = sample.cluster_sizes;
   out.label_agreement = sample.label_agreement;
   out.hypotheses = hypotheses_of(o, sample, out);
-  run_layers(sample, o, [&out](const LayerRecord& record) {
+  run_layers(sample, o, [&](const LayerRecord& record) {
+    if (seen) seen(record);
     out.layers.push_back(judge_layer(record, out.gamma));
     return true;
   });

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,7 @@ std::string require_window(const DenoiseOptions& options);
 LayerVerdict judge_layer(LayerRecord record, double gamma);
 
 /// Runs the layers of one sample and judges each. Settings outside the window run too: what is refused is decided by the caller.
-Certificate certify(const DenoiseOptions& options, uint64_t seed);
+///   `seen` hears of each layer as it is done.
+Certificate certify(const DenoiseOptions& options, uint64_t seed, const std::function<void(const LayerRecord&)>& seen = {});
 
 }  // namespace aot
