@@ -60,7 +60,7 @@ class Export(InteropTest):
         out, back = self.folder / "hf-back", self.folder / "back"
         self.convert(self.trained("mssa"), "--to", "hf", out)
         self.assertEqual({path.name for path in out.iterdir()}, {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "configuration_aot.py",
-                                                                "modeling_aot.py", "manifest.json"})
+                                                                "layers_aot.py", "modeling_aot.py", "manifest.json"})
         self.run_aot("inspect", out)
         self.convert(out, back)
         rows = json.loads(self.run_aot("inspect", "--diff", out, back, "--json").stdout)
