@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The target `aot::torch`: headers and libraries of the LibTorch under AOT_TORCH (a libtorch folder or a wheel's `torch` folder).
-# Written by hand because the package file of a CUDA wheel asks for a CUDA toolkit that nothing here needs.
+# Written by hand because the package file of a CUDA wheel asks for a CUDA toolkit that nothing here needs. Installed with the library.
 
 set(AOT_TORCH "$ENV{AOT_TORCH}" CACHE PATH "LibTorch 2.11 or newer: folder that holds include/ and lib/")
 if(NOT AOT_TORCH)
@@ -17,18 +17,17 @@ if(AOT_TORCH_VERSION VERSION_LESS 2.11)
   message(FATAL_ERROR "LibTorch ${AOT_TORCH_VERSION} in ${AOT_TORCH} is too old; need 2.11 or newer")
 endif()
 
-add_library(aot_torch INTERFACE)
-add_library(aot::torch ALIAS aot_torch)
-target_include_directories(aot_torch SYSTEM INTERFACE "${AOT_TORCH}/include" "${AOT_TORCH}/include/torch/csrc/api/include")
-target_compile_definitions(aot_torch INTERFACE FMT_HEADER_ONLY=1)
+add_library(aot::torch INTERFACE IMPORTED GLOBAL)
+target_include_directories(aot::torch SYSTEM INTERFACE "${AOT_TORCH}/include" "${AOT_TORCH}/include/torch/csrc/api/include")
+target_compile_definitions(aot::torch INTERFACE FMT_HEADER_ONLY=1)
 # -fopenmp only when compiling: at::parallel_for is silently serial without it. The one OpenMP runtime is LibTorch's own.
-target_compile_options(aot_torch INTERFACE -fopenmp)
+target_compile_options(aot::torch INTERFACE -fopenmp)
 foreach(name torch torch_cpu torch_cuda c10 c10_cuda)
   if(EXISTS "${AOT_TORCH}/lib/lib${name}.so")
-    target_link_libraries(aot_torch INTERFACE "-Wl,--no-as-needed" "${AOT_TORCH}/lib/lib${name}.so" "-Wl,--as-needed")
+    target_link_libraries(aot::torch INTERFACE "-Wl,--no-as-needed" "${AOT_TORCH}/lib/lib${name}.so" "-Wl,--as-needed")
   endif()
 endforeach()
 file(GLOB aot_gomp "${AOT_TORCH}/lib/libgomp*.so*")
-target_link_libraries(aot_torch INTERFACE ${aot_gomp})
+target_link_libraries(aot::torch INTERFACE ${aot_gomp})
 # DT_RPATH, not RUNPATH: it also steers what LibTorch's libraries load, so that no second libgomp is found first.
-target_link_options(aot_torch INTERFACE "-Wl,--disable-new-dtags,-rpath,${AOT_TORCH}/lib")
+target_link_options(aot::torch INTERFACE "-Wl,--disable-new-dtags,-rpath,${AOT_TORCH}/lib")
