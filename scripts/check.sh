@@ -4,7 +4,7 @@
 set -uo pipefail
 build=$1
 all=${2:-}
-mapfile -t sources < <(find src apps tests bench examples \( -name '*.cpp' -o -name '*.h' \) 2>/dev/null | sort)
+mapfile -t sources < <(find src apps tests bench examples python \( -name '*.cpp' -o -name '*.h' \) 2>/dev/null | sort)
 failed=()
 
 part() {

@@ -41,7 +41,8 @@ def main():
         done = subprocess.run(flags + ["-O0", "-fsyntax-only", "-x", "c++", "-"], input=program, cwd=folder, capture_output=True, text=True, check=False)
         return header, done
 
-    headers = sorted(path for folder in ("src", "apps", "tests") for path in (ROOT / folder).rglob("*.h"))
+    folders = ("src", "apps", "tests") + (("python",) if ROOT / "python/bindings" in commands else ())  # not where no module is built
+    headers = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.h"))
     failures = 0
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
         for header, done in pool.map(check, headers):
