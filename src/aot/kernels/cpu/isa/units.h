@@ -38,6 +38,7 @@ namespace aot {
   void norm_forward(const NormParams& params, int64_t begin, int64_t end);                                                                 \
   void norm_again(const NormParams& params, int64_t begin, int64_t end);                                                                   \
   void norm_backward(const NormParams& params, int64_t parts, int64_t begin, int64_t end);                                                 \
+  void exp2_row(const float* x, int64_t count, float* out);                                                                                \
   }
 
 AOT_UNIT(generic)

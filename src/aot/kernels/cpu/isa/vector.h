@@ -321,8 +321,8 @@ AOT_INLINE void store_first_bf16(uint16_t* p, Vec a, int64_t n) {
 }
 #endif
 
-/// 2^x within 1 ulp for x <= 127, exactly 0 below -126, NaN for NaN.   x = n + f with |f| <= 1/2; minimax polynomial of degree 6 for
-/// 2^f with relative error 4e-9 and the constant term exactly 1, so that 2^0 = 1.
+/// 2^x for x < 128 within 1 ulp, 1.2 where multiplying and adding round apart; exactly 0 below -126, NaN for NaN.   x = n + f with
+/// |f| <= 1/2; minimax polynomial of degree 6 for 2^f with relative error 4e-9 and the constant term exactly 1, so that 2^0 = 1.
 AOT_INLINE Vec exp2(Vec x) {
   const Vec n = round(x), f = x - n;
   Vec p = set1(0.00015353362F);
