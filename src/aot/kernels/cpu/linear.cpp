@@ -3,23 +3,9 @@
 
 #include "aot/kernels/cpu/dispatch.h"
 #include "aot/kernels/cpu/matmul_cut.h"
-
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
+#include "aot/kernels/cpu/path.h"
 
 namespace aot {
-namespace {
-
-#if defined(__x86_64__)
-/// Tiles of bfloat16, which the library uses and we do not.
-bool has_amx() {
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx >> 22 & 1) != 0;
-}
-#endif
-
-}  // namespace
 
 int64_t matmul_steps(const MatmulParams& params) {
   const MatmulCut cut(params);
@@ -59,17 +45,26 @@ void multiply_row(const RowProductParams& params, int64_t begin, int64_t end) {
   AOT_DISPATCH(multiply_row(params, begin, end));
 }
 
-MatmulChoice matmul_choice() {
-#if defined(__x86_64__)
-  const CpuPath path = cpu_path();
+MatmulChoice matmul_choice(const Processor& processor, CpuPath path) {
   if (path == CpuPath::generic) return {};
   // The library's float32 products reach 37 % of the peak of Zen 5 and 95 % of that of Intel's parts with AVX-512. Its bfloat16 products
   // reach 85 % on Zen 5, by the dot instruction: ours without it are half as fast. On an Intel part without AMX they reach half of its
   // float32 ones.
-  if (__builtin_cpu_is("amd")) return {.float32 = true, .bfloat16 = path == CpuPath::avx512_bf16 || !__builtin_cpu_supports("avx512bf16")};
-  if (__builtin_cpu_is("intel")) return {.float32 = false, .bfloat16 = path != CpuPath::avx2 && !has_amx()};
-#endif
+  const bool has_dots = processor.widest == CpuPath::avx512_bf16;
+  switch (processor.vendor) {
+    case Processor::Vendor::amd:
+      return {.float32 = true, .bfloat16 = path == CpuPath::avx512_bf16 || !has_dots};
+    case Processor::Vendor::intel:
+      return {.float32 = false, .bfloat16 = path != CpuPath::avx2 && !processor.amx};
+    case Processor::Vendor::other:
+      break;
+  }
   return {};
+}
+
+MatmulChoice matmul_choice() {
+  static const Processor processor = this_processor();
+  return matmul_choice(processor, cpu_path());
 }
 
 }  // namespace aot

@@ -7,6 +7,10 @@
 
 namespace aot {
 
+// Of path.h, which the units in isa/ may not see: it includes the standard library.
+struct Processor;
+enum class CpuPath;
+
 /// Element (i, j) is data[i * row + j * column], float32 or bfloat16. Strides count elements.
 struct MatrixView {
   const void* data = nullptr;
@@ -57,6 +61,7 @@ void multiply_row(const RowProductParams& params, int64_t begin, int64_t end);
 struct MatmulChoice {
   bool float32 = false, bfloat16 = false;
 };
-MatmulChoice matmul_choice();
+MatmulChoice matmul_choice(const Processor& processor, CpuPath path);
+MatmulChoice matmul_choice();  // on this one, by the path in force
 
 }  // namespace aot

@@ -33,17 +33,6 @@ bool supported(CpuPath path) {
   return path == CpuPath::generic;
 }
 
-bool bfloat16_products_pay() {
-#if defined(__x86_64__)
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  if (!__builtin_cpu_is("amd") || __get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0) return false;
-  const unsigned family = ((eax >> 8) & 0xF) + ((eax >> 20) & 0xFF);
-  return family >= 25;
-#else
-  return false;
-#endif
-}
-
 CpuPath chosen_at_start() {
   if (!cpu_path_is_forced()) return best_cpu_path();
   const char* wanted = std::getenv("AOT_CPU_PATH");
@@ -88,10 +77,25 @@ std::vector<CpuPath> supported_cpu_paths() {
   return out;
 }
 
+Processor this_processor() {
+  Processor processor{.widest = supported_cpu_paths().back()};
+#if defined(__x86_64__)
+  if (__builtin_cpu_is("amd")) processor.vendor = Processor::Vendor::amd;
+  if (__builtin_cpu_is("intel")) processor.vendor = Processor::Vendor::intel;
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0) processor.family = ((eax >> 8) & 0xF) + ((eax >> 20) & 0xFF);
+  processor.amx = __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx >> 22 & 1) != 0;
+#endif
+  return processor;
+}
+
+CpuPath best_cpu_path(const Processor& processor) {
+  const bool dots_pay = processor.vendor == Processor::Vendor::amd && processor.family >= 25;
+  return processor.widest == CpuPath::avx512_bf16 && !dots_pay ? CpuPath::avx512 : processor.widest;
+}
+
 CpuPath best_cpu_path() {
-  CpuPath best = supported_cpu_paths().back();
-  if (best == CpuPath::avx512_bf16 && !bfloat16_products_pay()) best = CpuPath::avx512;
-  return best;
+  return best_cpu_path(this_processor());
 }
 
 CpuPath cpu_path() {

@@ -22,9 +22,21 @@ std::optional<CpuPath> parse_cpu_path(std::string_view name);
 /// Paths that this processor can run, slowest first.
 std::vector<CpuPath> supported_cpu_paths();
 
-/// What this processor does best: its widest vectors, and bfloat16 dots only where they are known to be faster than float32 products
+/// What decides, on a processor, who computes and how: never a timing (docs/kernels.md has the tables).
+struct Processor {
+  enum class Vendor { amd, intel, other };
+  Vendor vendor = Vendor::other;
+  unsigned family = 0;
+  CpuPath widest = CpuPath::generic;  // the last of the supported paths
+  bool amx = false;                   // tiles of bfloat16, which LibTorch's library uses and we do not
+};
+
+Processor this_processor();
+
+/// What a processor does best: its widest vectors, and bfloat16 dots only where they are known to be faster than float32 products
 /// (AMD from family 25 on; the Intel parts that we measured lose by them).
-CpuPath best_cpu_path();
+CpuPath best_cpu_path(const Processor& processor);
+CpuPath best_cpu_path();  // on this one
 
 /// The path in force: AOT_CPU_PATH if that is set, else the best. Throws UsageError when the variable names no path or one that this
 /// processor cannot run.
