@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aot/ops/linear.h"
 
+#include <algorithm>
+#include <functional>
+#include <string>
+#include <vector>
+
 #include <ATen/autocast_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/Parallel.h>
@@ -13,6 +19,7 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include "aot/io/error.h"
 #include "aot/kernels/cpu/linear.h"
 #include "aot/ops/matmul.h"
 #include "aot/ops/norm.h"
@@ -22,14 +29,57 @@
 namespace aot {
 namespace {
 
-constexpr double kEpsilon = 6e-8, kHalfEpsilon = 4e-3;  // of float32 and bfloat16
+constexpr double kEpsilon = 1.1920929e-7;
+constexpr double kHalfRounding = 0.003907;  // of one number to bfloat16: 2^-8
 
-/// How far `out` is from left * right, as a share of what the terms add up to without their signs: at most a few roundings.
-double relative_error(const at::Tensor& out, const at::Tensor& left, const at::Tensor& right, const at::Tensor& more = {}) {
-  const at::Tensor l = left.to(at::kDouble), r = right.to(at::kDouble);
-  at::Tensor exact = at::matmul(l, r), size = at::matmul(l.abs(), r.abs());
-  if (more.defined()) exact = exact + more.to(at::kDouble), size = size + more.to(at::kDouble).abs();
-  return ((out.to(at::kDouble) - exact).abs() / size.clamp_min(1e-30)).max().item<double>();
+/// left * right [+ more] in float64.
+class ExactProduct {
+ public:
+  ExactProduct(const at::Tensor& left, const at::Tensor& right, const at::Tensor& more = {}) {
+    const at::Tensor l = left.to(at::kDouble), r = right.to(at::kDouble);
+    value_ = at::matmul(l, r);
+    size_ = at::matmul(l.abs(), r.abs());
+    theirs_ = at::matmul(left.to(at::kFloat), right.to(at::kFloat));
+    if (!more.defined()) return;
+    value_ = value_ + more.to(at::kDouble);
+    size_ = size_ + more.to(at::kDouble).abs();
+    theirs_ = theirs_ + more.to(at::kFloat);
+  }
+
+  /// How far `out` is, as a share of what the terms add up to without their signs.
+  [[nodiscard]] double error(const at::Tensor& out) const {
+    return ((out.to(at::kDouble) - value_).abs() / size_.clamp_min(1e-30)).max().item<double>();
+  }
+  /// What that may be in float32: twice LibTorch's own on the same numbers, or 4 eps.
+  [[nodiscard]] double allowed() const { return std::max(2 * error(theirs_), 4 * kEpsilon); }
+
+ private:
+  at::Tensor value_, size_, theirs_;
+};
+
+/// Error at most twice LibTorch's, or 4 eps of the largest number.
+void expect_exact(const at::Tensor& ours, const at::Tensor& theirs, const at::Tensor& exact, const std::string& what) {
+  const double allowed = std::max(2 * test::max_difference(theirs, exact), 4 * kEpsilon * exact.abs().max().item<double>());
+  EXPECT_LE(test::max_difference(ours, exact), allowed) << what;
+}
+
+/// The same for what `f` gives for leaves in float32 and its gradients, beside what `theirs` gives, both against `theirs` in float64.
+void expect_exact(const std::function<at::Tensor(const std::vector<at::Tensor>&)>& f,
+                  const std::function<at::Tensor(const std::vector<at::Tensor>&)>& theirs, const std::vector<at::Tensor>& leaves,
+                  const std::string& what) {
+  const auto results = [&](const auto& g, at::ScalarType type) {
+    std::vector<at::Tensor> own;
+    for (const at::Tensor& leaf : leaves) own.push_back(leaf.to(type).detach().requires_grad_());
+    const at::Tensor out = g(own);
+    std::vector<at::Tensor> all = test::gradients(out, test::normal(out.sizes(), 99, at::kFloat), own);
+    all.push_back(out.detach());
+    return all;
+  };
+  const auto a = results(f, at::kFloat), b = results(theirs, at::kFloat), exact = results(theirs, at::kDouble);
+  for (size_t i = 0; i < exact.size(); ++i) {
+    EXPECT_EQ(a[i].sizes(), exact[i].sizes()) << what;
+    expect_exact(a[i], b[i], exact[i], str(what, ", ", i));
+  }
 }
 
 /// The same numbers in memory that is laid out by columns, or with gaps.
@@ -56,7 +106,8 @@ TEST_P(EveryPath, MultipliesMatricesOfAwkwardSizes) {
           const at::Tensor left = test::normal({m, k}, 1, type), right = test::normal({k, n}, 2, type);
           const at::Tensor out = at::full({m, n}, NAN, at::kFloat);
           multiply_into(out, left, right);
-          ASSERT_LT(relative_error(out, left, right), 30 * kEpsilon) << m << ' ' << n << ' ' << k << ' ' << type;
+          const ExactProduct exact(left, right);
+          ASSERT_LE(exact.error(out), exact.allowed()) << m << ' ' << n << ' ' << k << ' ' << type;
         }
 }
 
@@ -67,14 +118,16 @@ TEST_P(EveryPath, TakesAnyStrides) {
         const at::Tensor left = laid_out(test::normal({67, 131}, 1, type), l), right = laid_out(test::normal({131, 77}, 2, type), r);
         const at::Tensor wide = at::full({67, 100}, 5, at::kFloat), out = wide.narrow(1, 9, 77);
         multiply_into(out, left, right);
-        EXPECT_LT(relative_error(out, left, right), 30 * kEpsilon) << type;
+        const ExactProduct exact(left, right);
+        EXPECT_LE(exact.error(out), exact.allowed()) << type;
         EXPECT_EQ(wide.narrow(1, 0, 9).sub(5).abs().max().item<double>(), 0) << "written beside the columns";
         EXPECT_EQ(wide.narrow(1, 86, 14).sub(5).abs().max().item<double>(), 0) << "written beside the columns";
       }
   const at::Tensor one = test::normal({1, 131}, 1, at::kFloat).expand({67, 131}), right = test::normal({131, 5}, 2, at::kFloat);
   const at::Tensor out = at::empty({67, 5}, at::kFloat);
   multiply_into(out, one, right);
-  EXPECT_LT(relative_error(out, one, right), 30 * kEpsilon);
+  const ExactProduct exact(one, right);
+  EXPECT_LE(exact.error(out), exact.allowed());
 }
 
 TEST_P(EveryPath, AddsToWhatIsThereAndTheBias) {
@@ -83,17 +136,19 @@ TEST_P(EveryPath, AddsToWhatIsThereAndTheBias) {
       const at::Tensor left = test::normal({70, depth}, 1, at::kFloat), right = test::normal({depth, 50}, 2, at::kFloat);
       const at::Tensor before = test::normal({70, 50}, 3, type), bias = test::normal({50}, 4, at::kFloat), out = before.clone();
       multiply_into(out, left, right, {.accumulate = true, .bias = bias});
-      EXPECT_LT(relative_error(out, left, right, before.to(at::kDouble) + bias), type == at::kFloat ? 30 * kEpsilon : kHalfEpsilon);
+      const ExactProduct exact(left, right, before.to(at::kDouble) + bias);
+      EXPECT_LE(exact.error(out), type == at::kFloat ? exact.allowed() : kHalfRounding);
     }
 }
 
 TEST_P(EveryPath, CutsLargeMatricesIntoSteps) {
   // Depth is cut at 4096 or more, columns where 8 MiB are full.
   const at::Tensor left = test::normal({9, 9000}, 1, at::kFloat), right = test::normal({9000, 530}, 2, at::kFloat);
+  const ExactProduct exact(left, right);
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
     const at::Tensor out = at::full({9, 530}, NAN, type);
     multiply_into(out, left, right);
-    EXPECT_LT(relative_error(out, left, right), type == at::kFloat ? 30 * kEpsilon : kHalfEpsilon);
+    EXPECT_LE(exact.error(out), type == at::kFloat ? exact.allowed() : kHalfRounding);
   }
 }
 
@@ -102,7 +157,8 @@ TEST_P(EveryPath, KeepsExtremeNumbers) {
     const at::Tensor left = test::normal({33, 65}, 1, at::kFloat) * size, right = test::normal({65, 33}, 2, at::kFloat);
     const at::Tensor out = at::empty({33, 33}, at::kFloat);
     multiply_into(out, left, right);
-    EXPECT_LT(relative_error(out, left, right), 30 * kEpsilon) << size;
+    const ExactProduct exact(left, right);
+    EXPECT_LE(exact.error(out), exact.allowed()) << size;
   }
   at::Tensor left = test::normal({33, 65}, 1, at::kFloat), out = at::empty({33, 7}, at::kFloat);
   left[3][64].fill_(NAN);
@@ -128,30 +184,23 @@ TEST_P(EveryPath, BitsDoNotDependOnTheThreads) {
   at::set_num_threads(before);
 }
 
-TEST_P(EveryPath, LayersEqualLibTorchsInValueAndGradient) {
+TEST_P(EveryPath, LayersAreLinearInValueAndGradient) {
   for (const int64_t rows : {1, 16, 33, 100})
     for (const bool with_bias : {false, true}) {
-      const at::Tensor x = test::normal({1, rows, 63}, 1, at::kFloat).requires_grad_();
-      const at::Tensor w = test::normal({65, 63}, 2, at::kFloat).requires_grad_();
-      const at::Tensor b = with_bias ? test::normal({65}, 3, at::kFloat).requires_grad_() : at::Tensor();
-      const at::Tensor out = linear_layer(x, w, b);
-      EXPECT_EQ(out.sizes(), (at::IntArrayRef{1, rows, 65}));
-      std::vector<at::Tensor> leaves{x, w};
-      if (with_bias) leaves.push_back(b);
-      const at::Tensor weights = test::normal({1, rows, 65}, 4, at::kFloat);
-      EXPECT_LT(test::max_difference(out, at::linear(x, w, b)), 1e-5);
-      const auto ours = test::gradients(out, weights, leaves), theirs = test::gradients(at::linear(x, w, b), weights, leaves);
-      for (size_t i = 0; i < leaves.size(); ++i) EXPECT_LT(test::max_difference(ours[i], theirs[i]), 4e-5) << rows << ' ' << i;
+      std::vector<at::Tensor> leaves = {test::normal({1, rows, 63}, 1, at::kFloat), test::normal({65, 63}, 2, at::kFloat)};
+      if (with_bias) leaves.push_back(test::normal({65}, 3, at::kFloat));
+      const auto bias = [&](const auto& v) { return with_bias ? v[2] : at::Tensor(); };
+      expect_exact([&](const auto& v) { return linear_layer(v[0], v[1], bias(v)); },
+                   [&](const auto& v) { return at::linear(v[0], v[1], bias(v)); }, leaves, str(rows, " rows, bias ", with_bias));
     }
 }
 
 TEST_P(EveryPath, ATiedWeightLeadsBack) {
-  const at::Tensor x = test::normal({40, 64}, 1, at::kFloat).requires_grad_(), u = test::normal({64, 48}, 2, at::kFloat).requires_grad_();
-  const at::Tensor out = linear_layer_transposed(x, u), weights = test::normal({40, 48}, 3, at::kFloat);
-  EXPECT_LT(relative_error(out.detach(), x.detach(), u.detach()), 30 * kEpsilon);
-  const auto ours = test::gradients(out, weights, {x, u}), theirs = test::gradients(at::matmul(x, u), weights, {x, u});
-  for (size_t i = 0; i < 2; ++i) EXPECT_LT(test::max_difference(ours[i], theirs[i]), 4e-5) << i;
-  EXPECT_TRUE(ours[1].is_contiguous());
+  const std::vector<at::Tensor> leaves = {test::normal({40, 64}, 1, at::kFloat), test::normal({64, 48}, 2, at::kFloat)};
+  expect_exact([](const auto& v) { return linear_layer_transposed(v[0], v[1]); }, [](const auto& v) { return at::matmul(v[0], v[1]); },
+               leaves, "tied");
+  const at::Tensor x = leaves[0].detach(), u = leaves[1].detach().requires_grad_();
+  EXPECT_TRUE(test::gradients(linear_layer_transposed(x, u), test::normal({40, 48}, 3, at::kFloat), {u})[0].is_contiguous());
 }
 
 TEST_P(EveryPath, InBfloat16AreAtMostTwiceAsFarFromFloat32AsLibTorchs) {
@@ -168,6 +217,23 @@ TEST_P(EveryPath, InBfloat16AreAtMostTwiceAsFarFromFloat32AsLibTorchs) {
     EXPECT_LE(test::max_difference(our_gradients[i], exact_gradients[i]), 2 * test::max_difference(their_gradients[i], exact_gradients[i]));
 }
 
+TEST_P(EveryPath, AfterANormIsTheUsualLayerWhoeverMultiplies) {
+  const auto leaf = [](at::IntArrayRef shape, uint64_t seed) { return test::normal(shape, seed, at::kFloat); };
+  expect_exact([](const auto& v) { return linear_layer(layer_norm(v[0], v[1], v[2]), v[3], v[4]); },
+               [](const auto& v) { return at::linear(at::layer_norm(v[0], {24}, v[1], v[2], kNormEpsilon), v[3], v[4]); },
+               {leaf({3, 20, 24}, 1), leaf({24}, 2), leaf({24}, 3), leaf({30, 24}, 4), leaf({30}, 5)}, "after a norm");
+}
+
+TEST_P(EveryPath, CanBeDifferentiatedTwice) {
+  const auto penalty = [](const at::Tensor& out, const std::vector<at::Tensor>& v) {
+    const auto first = torch::autograd::grad({out.square().sum()}, v, {}, true, true);
+    return first[0].square().sum() + first[1].square().sum();
+  };
+  expect_exact([&](const auto& v) { return penalty(linear_layer(v[0], v[1]), v); },
+               [&](const auto& v) { return penalty(at::linear(v[0], v[1]), v); },
+               {test::normal({20, 6}, 1, at::kFloat), test::normal({5, 6}, 2, at::kFloat)}, "twice");
+}
+
 INSTANTIATE_TEST_SUITE_P(LinearLayer, EveryPath, ::testing::ValuesIn(supported_cpu_paths()),
                          [](const auto& path) { return std::string(name_of(path.param)); });
 
@@ -180,48 +246,20 @@ TEST(LinearLayer, UnderAutocastMultipliesInBfloat16AndKeepsTheWeightsGradientInF
   EXPECT_EQ(out.scalar_type(), at::kBFloat16);
   EXPECT_EQ(back.scalar_type(), at::kBFloat16);
   const at::Tensor half_x = x.detach().to(at::kBFloat16), half_w = w.detach().to(at::kBFloat16);
-  EXPECT_LT(relative_error(out.detach(), half_x, half_w.t()), kHalfEpsilon);
+  EXPECT_LE(ExactProduct(half_x, half_w.t()).error(out.detach()), kHalfRounding);
   const at::Tensor weights = test::normal({40, 48}, 3, at::kBFloat16);
   const auto gradients = test::gradients(out, weights, {x, w});
   EXPECT_EQ(gradients[0].scalar_type(), at::kFloat);
   EXPECT_EQ(gradients[1].scalar_type(), at::kFloat);
-  EXPECT_LT(relative_error(gradients[1], weights.t(), half_x), matmul_choice().bfloat16 ? 30 * kEpsilon : kHalfEpsilon);
-}
-
-TEST(LinearLayer, AfterANormIsTheUsualLayerWhoeverMultiplies) {
-  const test::KeepCpuPath keep;
-  const auto gradients = [](at::ScalarType dtype) {
-    const auto leaf = [&](at::IntArrayRef shape, uint64_t seed) { return test::normal(shape, seed, dtype).requires_grad_(); };
-    const std::vector<at::Tensor> leaves = {leaf({3, 20, 24}, 1), leaf({24}, 2), leaf({24}, 3), leaf({30, 24}, 4), leaf({30}, 5)};
-    const at::Tensor out = linear_layer(layer_norm(leaves[0], leaves[1], leaves[2]), leaves[3], leaves[4]);
-    auto results = test::gradients(out, test::normal(out.sizes(), 6), leaves);
-    results.push_back(out.detach());
-    return results;
-  };
-  const auto exact = gradients(at::kDouble);  // by LibTorch alone
-  for (const CpuPath path : supported_cpu_paths()) {
-    set_cpu_path(path);
-    const auto ours = gradients(at::kFloat);
-    for (size_t i = 0; i < exact.size(); ++i)
-      EXPECT_LT(test::max_difference(ours[i], exact[i]), 2e-6 * exact[i].abs().max().item<double>()) << name_of(path) << ", " << i;
-  }
-}
-
-TEST(LinearLayer, CanBeDifferentiatedTwice) {
-  const at::Tensor x = test::normal({20, 6}, 1, at::kFloat).requires_grad_(), w = test::normal({5, 6}, 2, at::kFloat).requires_grad_();
-  const auto penalty = [&](const at::Tensor& out) {
-    const auto first = torch::autograd::grad({out.square().sum()}, {x, w}, {}, true, true);
-    return first[0].square().sum() + first[1].square().sum();
-  };
-  const auto ours = test::gradients(penalty(linear_layer(x, w)), at::full({}, 1.0F), {x, w});
-  const auto theirs = test::gradients(penalty(at::linear(x, w)), at::full({}, 1.0F), {x, w});
-  for (size_t i = 0; i < 2; ++i) EXPECT_LT(test::max_difference(ours[i], theirs[i]), 1e-5 * theirs[i].abs().max().item<double>()) << i;
+  const ExactProduct exact(weights.t(), half_x);
+  EXPECT_LE(exact.error(gradients[1]), matmul_choice().bfloat16 ? exact.allowed() : kHalfRounding);
 }
 
 TEST(LinearLayer, GradientsOfWhatIsFixedAreNotMade) {
   const at::Tensor x = test::normal({20, 6}, 1, at::kFloat), w = test::normal({5, 6}, 2, at::kFloat).requires_grad_();
   linear_layer(x, w).sum().backward();
-  EXPECT_LT(test::max_difference(w.grad(), x.sum(0).expand({5, 6})), 1e-5);
+  const ExactProduct exact(at::full({5, 20}, 1.0F), x);
+  EXPECT_LE(exact.error(w.grad()), exact.allowed());
   EXPECT_FALSE(x.grad().defined());
 }
 
@@ -233,10 +271,11 @@ TEST(LinearLayer, OneRowIsReadOnceForAwkwardSizes) {
     for (const int64_t width : {1, 3, 16, 63, 384, 1000})
       for (const int64_t rows : {1, 2, 7, 65, 384, 1001}) {
         const at::Tensor x = test::normal({1, 1, width}, 1, at::kFloat), w = test::normal({rows, width}, 2, at::kFloat);
-        const at::Tensor out = linear_layer(x, w), b = test::normal({rows}, 3, at::kFloat);
+        const at::Tensor out = linear_layer(x, w), b = test::normal({rows}, 3, at::kFloat), with_bias = linear_layer(x, w, b);
         EXPECT_EQ(out.sizes(), (at::IntArrayRef{1, 1, rows}));
-        EXPECT_LT(relative_error(out.view({1, rows}), x.view({1, width}), w.t()), 30 * kEpsilon) << width << ' ' << rows;
-        EXPECT_LT(test::max_difference(linear_layer(x, w, b), out + b), 1e-5) << width << ' ' << rows;
+        const ExactProduct exact(x.view({1, width}), w.t()), exact_with_bias(x.view({1, width}), w.t(), b);
+        EXPECT_LE(exact.error(out.view({1, rows})), exact.allowed()) << width << ' ' << rows;
+        EXPECT_LE(exact_with_bias.error(with_bias.view({1, rows})), exact_with_bias.allowed()) << width << ' ' << rows;
       }
   }
 }
@@ -257,7 +296,8 @@ TEST(LinearLayer, EverythingElseIsTheUsualProduct) {
   const at::Tensor w = test::normal({5, 8}, 1, at::kFloat), x = test::normal({3, 8}, 2, at::kFloat);
   EXPECT_TRUE(at::equal(linear_layer(x, w), at::linear(x, w)));
   const at::Tensor row = test::normal({8, 1}, 3, at::kFloat).t(), turned = test::normal({8, 5}, 4, at::kFloat).t();  // not contiguous
-  EXPECT_LT(test::max_difference(linear_layer(row, turned), at::linear(row, turned)), 1e-6);
+  const ExactProduct exact(row, turned.t());
+  EXPECT_LE(exact.error(linear_layer(row, turned)), exact.allowed());
   EXPECT_EQ(linear_layer(row.to(at::kBFloat16), w.to(at::kBFloat16)).scalar_type(), at::kBFloat16);
   const at::Tensor many = test::normal({70, 8}, 5);
   EXPECT_TRUE(at::equal(linear_layer(many, w.to(at::kDouble)), at::linear(many, w.to(at::kDouble))));
