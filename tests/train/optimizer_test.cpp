@@ -18,9 +18,11 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include "aot/core/machine.h"
 #include "aot/core/random.h"
 #include "aot/kernels/cpu/optimizer.h"
 #include "tests/kernels/paths.h"
+#include "tests/support/busy_threads.h"
 
 namespace aot {
 namespace {
@@ -347,6 +349,18 @@ TEST(Optimizer, GivesTheSameBitsForAnyNumberOfThreads) {
         EXPECT_TRUE(results[other][i].value.equal(results[0][i].value)) << text_of(options) << " " << results[0][i].name;
   }
   at::set_num_threads(threads);
+}
+
+TEST(Optimizer, RunsOnTwoThreads) {
+  if (this_machine().processors < 2) GTEST_SKIP() << "one processor";
+  const int before = at::get_num_threads();
+  at::set_num_threads(2);
+  for (const UpdateRule rule : {UpdateRule::adamw, UpdateRule::lion}) {
+    Optimizer optimizer({{"a", at::ones({1 << 20}, at::kFloat)}}, {.rule = rule});
+    EXPECT_GT(test::busy_threads([&] { optimizer.update(1e-3, 1); }), test::kTwoThreads);
+    EXPECT_GT(test::busy_threads([&] { static_cast<void>(optimizer.gradient_norm()); }), test::kTwoThreads);
+  }
+  at::set_num_threads(before);
 }
 
 TEST(Optimizer, LeavesGradientsOfZeroThatBackwardPassesAddTo) {
