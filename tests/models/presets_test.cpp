@@ -2,12 +2,19 @@
 #include "aot/models/presets.h"
 
 #include <map>
+#include <set>
+#include <string>
 
+#include <ATen/ops/randint.h>
+#include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
+#include "aot/core/random.h"
 #include "aot/io/error.h"
+#include "aot/kernels/cpu/mssa.h"
 #include "aot/models/language.h"
 #include "aot/models/summary.h"
+#include "aot/ops/mssa_kernel.h"
 
 namespace aot {
 namespace {
@@ -44,6 +51,31 @@ TEST(Presets, TinyOnesHaveTheCountsOfTheFormula) {
     if (preset.name.find("tiny") == std::string::npos) continue;
     EXPECT_NEAR(static_cast<double>(summary_of(preset.name).parameters), 0.85e6, 0.07e6) << preset.name;
   }
+}
+
+TEST(Presets, LanguageModelsStartWithTheirHeadsOnTheFastPath) {
+  const c10::NoGradGuard no_grad;
+  constexpr int64_t kBatch = 4;
+  std::set<std::string> served;
+  for (const Preset& preset : presets()) {
+    if (preset_task(preset.name) != "language") continue;
+    LanguageOptions options = resolved(preset_options(preset.name, 65));
+    if (options.mixer != "mssa" || !mssa_kernel_takes(options.head_dim)) continue;
+    served.insert(preset.name);
+    if (options.width > 512) options.layers = 2;  // their layers start alike
+    options.vocab_size = 65;
+    options.context = 256;
+    const LanguageModel model(options, 7);
+    for (const int64_t tokens : {64, 128, 256}) {
+      const MssaCounts before = mssa_counts();
+      static_cast<void>(model.hidden(at::randint(65, {kBatch, tokens}, make_generator(3), at::kLong)));
+      const MssaCounts after = mssa_counts();
+      const int64_t heads = after.heads - before.heads;
+      ASSERT_EQ(heads, kBatch * options.layers * options.heads) << preset.name;
+      EXPECT_LE(100 * (after.fallbacks - before.fallbacks), heads) << preset.name << ", " << tokens << " tokens";
+    }
+  }
+  EXPECT_EQ(served, (std::set<std::string>{"aot-mssa-base", "aot-mssa-medium", "aot-mssa-tiny"}));
 }
 
 TEST(Presets, EachHasASummaryAndParses) {
