@@ -202,6 +202,26 @@ class Record(Case):
         self.assertIn("path generic", result.stderr)
         self.assertNotIn("the path", result.stderr)
 
+    def test_another_path_is_taken_only_when_asked_for_and_said(self):
+        others = json.loads(run("doctor", "--json").stdout)["cpu_paths"][1:]
+        if not others:
+            self.skipTest("the processor has no path but generic")
+        out = self.stopped_on_generic("other")
+        result = subprocess.run([AOT, "train", "--resume", out], capture_output=True, text=True, timeout=120, check=False,
+                                env={**os.environ, "AOT_CPU_PATH": others[0]})
+        self.assertEqual(result.returncode, 0, result.stderr)
+        warning = f"the run was made with the path generic, now it is {others[0]}: results may differ in their last bits"
+        self.assertEqual(result.stderr.count(warning), 1, result.stderr)
+        with open(os.path.join(out, "checkpoints", "last", "state.json"), encoding="utf-8") as file:
+            self.assertEqual(json.load(file)["machine"]["path"], others[0])
+
+    def test_recomputed_layers_give_the_same_bits(self):
+        out = self.path("recomputed")
+        self.assertEqual(self.train_whole(out, "--recompute").returncode, 0)
+        with open(os.path.join(out, "config.toml"), encoding="utf-8") as file:
+            self.assertIn("recompute = true", file.read())
+        self.assert_same_run(out)
+
 
 class Memory(Case):
     def test_resident_memory_does_not_grow_over_500_steps(self):
