@@ -103,6 +103,9 @@ class Verify(CommandTest):
         self.run_aot("train", "--resume", str(run), "--threads", "2", "--quiet")
         found, _ = self.verified(run, 6, 6)  # on two threads, as those steps were
         self.assertEqual((found["rows"], found["machine"], found["equal"]), (6, [], True))
+        with open(run / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write('{"step":13,"lo')  # a row that a running process is about to end
+        self.assertIs(self.verified(run, 8, 4)[0]["equal"], True)
 
     def test_a_changed_row_is_found_and_named(self):
         run = self.copy_of_run("metrics")

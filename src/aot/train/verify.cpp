@@ -46,7 +46,8 @@ std::vector<RecordedStep> read_rows(const std::string& path, int64_t from, int64
   std::vector<RecordedStep> out;
   size_t line = 0;
   for (size_t start = 0; start < text.size();) {
-    const size_t end = std::min(text.find('\n', start), text.size());
+    const size_t end = text.find('\n', start);
+    if (end == std::string::npos) break;  // a row that is being written, or was cut
     const std::string place = str(path, ": line ", ++line);
     const Json row = parse_json(std::string_view(text).substr(start, end - start), place);
     start = end + 1;
