@@ -103,7 +103,7 @@ TEST(MssaKernel, ReadsStridesInPlaceAndWritesTokensByHeads) {
 }
 
 TEST(MssaKernel, InBfloat16IsAtMostTwiceAsFarAsLibTorch) {
-  const std::vector<MssaShape> shapes = {{2, 3, 1, 16},   {2, 3, 2, 64},   {2, 3, 7, 24},   {2, 4, 31, 104}, {2, 4, 63, 128},
+  const std::vector<MssaShape> shapes = {{2, 3, 1, 16},  {2, 3, 2, 64},   {2, 3, 7, 24},   {2, 4, 31, 104}, {2, 4, 63, 128},
                                          {2, 4, 65, 40}, {2, 4, 197, 64}, {1, 9, 255, 72}, {1, 1, 1000, 32}};
   for (const MssaShape& shape : shapes)
     for (const double size : {1.0, 10.0})
