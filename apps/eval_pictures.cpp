@@ -37,7 +37,8 @@ Row run_top1(const VisionModel& model, const PictureInput& input, const PictureF
                     "`aot eval knn` and `linear-probe` need only its features");
   check_pictures(model, split, input.reading);
   if (classes < known)  // as a preset for ImageNet has them on fewer
-    log_warning(str(escaped(input.data.path), " has ", classes, " classes, the model knows ", known, ": its answers beyond them are wrong"));
+    log_warning(
+        str(escaped(input.data.path), " has ", classes, " classes, the model knows ", known, ": its answers beyond them are wrong"));
   const int64_t size = model.options().image_size, resize = flags.resize > 0 ? flags.resize : size;
   return {
       score_pictures(model, split, input.reading, true).value(), str("resize ", resize, ", centre crop ", size), {{"split", flags.split}}};

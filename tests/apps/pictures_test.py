@@ -175,8 +175,8 @@ class Pictures(CommandTest):
             (["explain", "heatmaps", "--model", model, "--data", data], "needs --out", 2),
             (["explain", "heatmaps", "--model", model, "--data", data, "--out", out, "--layer", "3"], "the model has 2 layers", 2),
             (["explain", "heatmaps", "--model", model, "--data", data, "--out", out, "--layer", "0"], "need a layer from 1 on", 2),
-            (["explain", "heatmaps", "--model", model, "--data", data, "--out", out, "--images", "0"], "--images: too small (found 0, need at least 1)", 2),
-            (["explain", "heatmaps", "--model", model, "--data", data, "--out", out, "--images", "65"], "--images: too large (found 65, need at most 64)", 2),
+            (["explain", "heatmaps", "--model", model, "--data", data, "--out", out, "--images", "0"], "found 0, need at least 1", 2),
+            (["explain", "heatmaps", "--model", model, "--data", data, "--out", out, "--images", "65"], "found 65, need at most 64", 2),
             (["explain", "heatmaps", "--model", model, "--data", data, "--out", out, "--images", "1e12"], "--images", 2),
         ):
             with self.subTest(words):
