@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <vector>
 
-#include <ATen/TensorOperators.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/randint.h>
+#include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -33,7 +33,9 @@ double relative_error(const at::Tensor& value, const at::Tensor& exact) {
 
 double checked(double error, const std::string& dtype) {
   const double bound = dtype == "float32" ? 1e-4 : 0.05;
-  if (!(error <= bound)) throw Error(ExitCode::failed, str("bench: error ", error, " against float64, expected at most ", bound, " in ", dtype, ": no time is given"));
+  if (!(error <= bound))
+    throw Error(ExitCode::failed,
+                str("bench: error ", error, " against float64, expected at most ", bound, " in ", dtype, ": no time is given"));
   return error;
 }
 

@@ -135,7 +135,8 @@ Ceilings measured_ceilings() {
 
 void compare(const Comparison& c, const Ceilings& ceilings, double seconds, bool json) {
   if (c.theirs && !(c.error <= std::max(8 * c.their_error, 1e-5)))  // an order of magnitude: tests hold the finer bounds
-    throw Error(ExitCode::failed, str("bench: ", c.what, ": error ", c.error, " against float64, LibTorch's is ", c.their_error, ": no time is given"));
+    throw Error(ExitCode::failed,
+                str("bench: ", c.what, ": error ", c.error, " against float64, LibTorch's is ", c.their_error, ": no time is given"));
   std::vector<std::function<void()>> ways = {c.ours};
   if (c.theirs) ways.push_back(c.theirs);
   const Turns turns = take_turns(ways, seconds);

@@ -162,8 +162,8 @@ at::Tensor mssa_kernel_backward(const at::Tensor& gradient, const at::Tensor& he
 }
 
 bool mssa_kernel_serves(const at::Tensor& a, const AttentionOptions& options) {
-  return own_kernels() && a.is_cpu() && (a.scalar_type() == at::kFloat || a.scalar_type() == at::kBFloat16) && mssa_kernel_takes(a.size(-1)) &&
-         options.scale >= 0 && !options.mask.defined();
+  return own_kernels() && a.is_cpu() && (a.scalar_type() == at::kFloat || a.scalar_type() == at::kBFloat16) &&
+         mssa_kernel_takes(a.size(-1)) && options.scale >= 0 && !options.mask.defined();
 }
 
 at::Tensor mssa_kernel_attention(const at::Tensor& a, const RotaryTable* rotary, const AttentionOptions& options) {

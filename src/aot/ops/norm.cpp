@@ -33,8 +33,8 @@ bool kernel_serves(const at::Tensor& z, const at::Tensor& weight, const at::Tens
   const auto fits = [&](const at::Tensor& t) {
     return t.is_cpu() && t.dim() == 1 && t.size(0) == z.size(-1) && (t.scalar_type() == at::kFloat || t.scalar_type() == z.scalar_type());
   };
-  return own_kernels() && z.is_cpu() && (z.scalar_type() == at::kFloat || z.scalar_type() == at::kBFloat16) && z.dim() >= 1 && z.numel() > 0 &&
-         fits(weight) && (!bias.defined() || fits(bias));
+  return own_kernels() && z.is_cpu() && (z.scalar_type() == at::kFloat || z.scalar_type() == at::kBFloat16) && z.dim() >= 1 &&
+         z.numel() > 0 && fits(weight) && (!bias.defined() || fits(bias));
 }
 
 /// Weight and bias as the kernels take them; keeps the memory that the parameters point into.

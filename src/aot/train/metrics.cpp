@@ -73,9 +73,8 @@ MetricsLog::MetricsLog(const std::string& folder, const LogLengths& lengths, std
                        std::function<void(const std::string&)> on_row)
     : unit_(std::move(unit)),
       counted_(std::move(counted)),
-      columns_(
-          {"step", "loss", "lr", "grad_norm", unit_, "seconds", unit_ + "_per_s", "peak_share", "memory_bytes", "val_loss", "data_wait",
-           "fallbacks"}),
+      columns_({"step", "loss", "lr", "grad_norm", unit_, "seconds", unit_ + "_per_s", "peak_share", "memory_bytes", "val_loss",
+                "data_wait", "fallbacks"}),
       jsonl_(folder + "/metrics.jsonl", lengths.jsonl),
       csv_(folder + "/metrics.csv", lengths.csv),
       events_(folder + "/events.out.tfevents.aot", lengths.events),
