@@ -147,7 +147,7 @@ class Language(TrainedTest):
         turns = 0
         while thread.is_alive():
             turns += 1
-            time.sleep(0)
+            time.sleep(0.001)
         self.assertGreater(turns, 20)
         self.assertEqual(len(seen[0].ids), 3000)
 
