@@ -17,6 +17,7 @@
 #include <ATen/ops/unflatten.h>
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
+#include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -56,6 +57,7 @@ RotaryRows kept_rotary_rows(double base, int64_t first, int64_t tokens, int64_t 
   const Key key{base, first, tokens, head_dim};
   const std::lock_guard lock(mutex);
   if (!kept.cos.defined() || key != kept_key) {
+    const c10::InferenceMode outside(false);  // they may serve a training step later
     kept = rotary_rows(base, first, tokens, head_dim, at::kFloat);
     kept_key = key;
   }
