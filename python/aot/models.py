@@ -68,14 +68,15 @@ class _Model:
             self._places = found
         return self._places
 
-    def forward(self, inputs: Any, *, hooks: Hooks | None = None, **options: Any) -> Tensor:
+    def forward(self, inputs: Any, /, *, hooks: Hooks | None = None) -> Tensor:
         """Differentiable, like any function of PyTorch; under torch.no_grad() nothing is kept."""
-        return self._run(inputs, self._listeners(hooks or {}), **options)
+        return self._run(inputs, self._listeners(hooks or {}))
 
-    __call__ = forward
+    def __call__(self, inputs: Any, /, **options: Any) -> Tensor:
+        return self.forward(inputs, **options)
 
     def run_with_cache(
-        self, inputs: Any, names: str | Sequence[str] = "*", *, hooks: Hooks | None = None, **options: Any
+        self, inputs: Any, /, names: str | Sequence[str] = "*", *, hooks: Hooks | None = None, **options: Any
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The result, and the tensors at the places that `names` match, as they were after `hooks`. A lone "*" stands for all places."""
         names = self.places() if names == "*" else [names] if isinstance(names, str) else list(names)
@@ -114,11 +115,9 @@ class LanguageModel(_Model):
 
     tokenizer: Tokenizer | None = None  # the checkpoint's own, if it has one
 
-    def forward(self, ids: Tensor, *, key_mask: Tensor | None = None, causal: bool = True, hooks: Hooks | None = None) -> Tensor:
+    def forward(self, ids: Tensor, /, *, key_mask: Tensor | None = None, causal: bool = True, hooks: Hooks | None = None) -> Tensor:
         """key_mask (B, T) bool: True is a real token."""
-        return super().forward(ids, hooks=hooks, key_mask=key_mask, causal=causal)
-
-    __call__ = forward
+        return self._run(ids, self._listeners(hooks or {}), key_mask=key_mask, causal=causal)
 
     def loss(self, ids: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy in nats over targets (B, T), -1 ignored; a tensor of all logits never exists."""

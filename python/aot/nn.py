@@ -4,6 +4,7 @@
 Parameters have the names and layouts of the C++ mixers, so a state_dict fits a checkpoint's `layers.N.mixer.*`.
 """
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,8 +41,8 @@ class _Mixer(nn.Module):
         return f"width={self.width}, heads={self.heads}, head_dim={self.head_dim}, causal={self.causal}"
 
 
-def _optional(wanted: bool, *shape: int, **where) -> nn.Parameter | None:
-    return nn.Parameter(torch.empty(*shape, **where)) if wanted else None
+def _parameter(where: dict[str, Any], *shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.empty(*shape, **where))
 
 
 def _base(rotary: bool | float, head_dim: int) -> float | None:
@@ -76,12 +77,12 @@ class MSSA(_Mixer):
         super().__init__(width, heads, head_dim, causal, layers)
         if output not in ("tied", "untied") or gate not in ("none", "silu"):
             raise ValueError(f"output must be 'tied' or 'untied' and gate 'none' or 'silu', got {output!r} and {gate!r}")
-        where = {"device": device, "dtype": dtype}
+        where: dict[str, Any] = {"device": device, "dtype": dtype}
         self.rotary: float | None = _base(rotary, self.head_dim)
-        self.u = nn.Parameter(torch.empty(self.inner, width, **where))
-        self.w_gate = _optional(gate == "silu", self.inner, width, **where)
-        self.w_out = _optional(output == "untied", width, self.inner, **where)
-        self.b_out = _optional(bias, width, **where)
+        self.u = _parameter(where, self.inner, width)
+        self.w_gate = _parameter(where, self.inner, width) if gate == "silu" else None
+        self.w_out = _parameter(where, width, self.inner) if output == "untied" else None
+        self.b_out = _parameter(where, width) if bias else None
         self.reset_parameters()
 
     def forward(self, z: Tensor, key_mask: Tensor | None = None, offset: int = 0) -> Tensor:
@@ -110,13 +111,13 @@ class MHSA(_Mixer):
         super().__init__(width, heads, head_dim, causal, layers)
         if gate not in ("none", "silu"):
             raise ValueError(f"gate must be 'none' or 'silu', got {gate!r}")
-        where = {"device": device, "dtype": dtype}
+        where: dict[str, Any] = {"device": device, "dtype": dtype}
         self.rotary: float | None = _base(rotary, self.head_dim)
-        self.w_qkv = nn.Parameter(torch.empty(3 * self.inner, width, **where))
-        self.b_qkv = _optional(bias, 3 * self.inner, **where)
-        self.w_gate = _optional(gate == "silu", self.inner, width, **where)
-        self.w_out = nn.Parameter(torch.empty(width, self.inner, **where))
-        self.b_out = _optional(bias, width, **where)
+        self.w_qkv = _parameter(where, 3 * self.inner, width)
+        self.b_qkv = _parameter(where, 3 * self.inner) if bias else None
+        self.w_gate = _parameter(where, self.inner, width) if gate == "silu" else None
+        self.w_out = _parameter(where, width, self.inner)
+        self.b_out = _parameter(where, width) if bias else None
         self.reset_parameters()
 
     def forward(self, z: Tensor, key_mask: Tensor | None = None, offset: int = 0) -> Tensor:
@@ -144,12 +145,12 @@ class TSSA(_Mixer):
         super().__init__(width, heads, head_dim, causal, layers)
         if causal and context < 1:
             raise ValueError(f"a causal TSSA needs a context of at least 1, got {context}")
-        where = {"device": device, "dtype": dtype}
-        self.u = nn.Parameter(torch.empty(self.inner, width, **where))
-        self.temperature = nn.Parameter(torch.empty(heads, **where))
-        self.head_bias = _optional(causal, heads, context, **where)
-        self.w_out = nn.Parameter(torch.empty(width, self.inner, **where))
-        self.b_out = _optional(bias, width, **where)
+        where: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.u = _parameter(where, self.inner, width)
+        self.temperature = _parameter(where, heads)
+        self.head_bias = _parameter(where, heads, context) if causal else None
+        self.w_out = _parameter(where, width, self.inner)
+        self.b_out = _parameter(where, width) if bias else None
         self.reset_parameters()
 
     def forward(self, z: Tensor, key_mask: Tensor | None = None) -> Tensor:
