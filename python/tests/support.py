@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the package's tests share. AOT_PACKAGE is the folder that holds the built package; empty: it was not built here."""
-import contextlib
 import json
 import os
 import pathlib
@@ -15,8 +14,6 @@ if not os.environ.get("AOT_PACKAGE"):
     os._exit(77)  # ctest counts it as skipped; unittest would catch sys.exit while it looks for tests
 sys.path.insert(0, os.environ["AOT_PACKAGE"])
 
-with contextlib.suppress(ImportError):  # Inductor needs it, and it refuses to come after the distutils of Python itself
-    import setuptools  # noqa: E402, F401
 import torch  # noqa: E402
 
 AOT = os.environ.get("AOT_COMMAND", "build/release/aot")
