@@ -2,7 +2,7 @@
 // Matrix products: panels of `right` in the caches, rows of `left` broadcast against them.
 #include "aot/kernels/cpu/linear.h"
 
-#include "aot/kernels/cpu/isa/panels.h"
+#include "aot/kernels/cpu/isa/dots.h"
 #include "aot/kernels/cpu/isa/units.h"
 #include "aot/kernels/cpu/matmul_cut.h"
 
@@ -57,19 +57,7 @@ AOT_INLINE void multiply_panels(Vec (&acc)[R][C], const Rows<float>& rows, const
 #if defined(__AVX512BF16__)
 template <int R, int C>
 AOT_INLINE void multiply_panels(Vec (&acc)[R][C], const Rows<uint16_t>& rows, const uint16_t* const (&right)[C], int64_t depth) {
-  const uint16_t* a = rows.data;
-#pragma GCC unroll 4
-  for (int64_t k = 0; k < depth; k += 2, a += rows.depth) {
-    __m512bh columns[C];
-    for (int c = 0; c < C; ++c) columns[c] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(right[c] + k * kPanel));
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      int pair;
-      __builtin_memcpy(&pair, a + r * rows.row, sizeof pair);
-      const auto row = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
-      for (int c = 0; c < C; ++c) acc[r][c].v = _mm512_dpbf16_ps(acc[r][c].v, row, columns[c]);
-    }
-  }
+  multiply_pairs<R, C>(acc, {rows.data, rows.row, rows.depth}, right, depth);
 }
 #endif
 
