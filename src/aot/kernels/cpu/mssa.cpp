@@ -25,7 +25,7 @@ int64_t mssa_parts(const MssaParams& params) {
 int64_t mssa_scratch(const MssaParams& params) {
   const int64_t padded = (params.tokens + 15) / 16 * 16, stride = (params.dim + 15) / 16 * 16;
   // Rows, panels, d_out and its panels, two gradients; positions: turned rows and their panels. Beside them, sums of 16 lanes and five
-  // numbers.
+  // numbers. Packed bfloat16 needs less.
   const int64_t per_token = (params.cos != nullptr ? 8 : 6) * stride + 16 + 5;
   const int64_t tiles = 32 * (128 + stride + 16 + 1);
   return padded * per_token + tiles + 16 * 16;

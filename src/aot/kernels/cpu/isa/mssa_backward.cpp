@@ -4,7 +4,10 @@
 //   dw_i += sum_j dS_ij w_j               the row part
 //   dw_j += sum_i dS_ij w_i + e_ij d_i    the column part, one product of double depth
 // Under rotary positions the dS parts belong to the turned tokens and are turned back once at the end.
-#include "aot/kernels/cpu/isa/mssa_symmetric.h"
+// For the dot instruction e and dS are rounded to bfloat16. There dO stays what it was and the shares P_ij = e_ij / l_i take its place:
+//   dS_ij = P_ij (scale dO_i . w_j - scale dO_i . O_i),  and P_ij dO_i in the column part
+// so that each number is rounded once. l is the sum of the weights before rounding: a row that reads one token has P = 1 exactly.
+#include "aot/kernels/cpu/isa/mssa_symmetric_dots.h"
 #include "aot/kernels/cpu/isa/units.h"
 
 namespace aot {
@@ -64,16 +67,12 @@ AOT_INLINE void differentiate_tile(const MssaParams& p, const Head& head, const 
     add(d_weights, d);
   }
   const Vec factor = set1(p.scale * kLog2E), scale = set1(p.scale);
-  const bool diagonal = p.causal && col + C * kLanes > row + 1;
-  const bool partly = head.masked || (!p.causal && col + C * kLanes > head.tokens);
+  const TileMask mask = tile_mask<C>(p, head, row, col);
   for (int r = 0; r < kPairRows; ++r) {
     const Vec shift = set1(g.shift[row + r]), dot = set1(g.dot[row + r]);
     const int64_t at = (row + r - block.row0) * kBlockCols + col - block.first;
     for (int c = 0; c < C; ++c) {
-      Vec x = fms(scores[r][c], factor, shift);
-      if (partly) x = x + load(head.bias + col + c * kLanes);
-      Vec weight = exp2(x);
-      if (diagonal) weight = keep_first(weight, row + r + 1 - (col + c * kLanes));
+      const Vec weight = weigh(scores[r][c], factor, shift, mask, head, row + r, col + c * kLanes);
       store(g.weights + at + c * kLanes, weight);
       store(g.d_scores + at + c * kLanes, weight * fms(d_weights[r][c], scale, dot));
     }
@@ -106,13 +105,14 @@ bool prepare_rows(const MssaParams& p, int64_t b, int64_t k, const Head& head, f
 }
 
 /// The gradient of a head that is one task, or this task's part of it.
-void write_gradient(const MssaParams& p, int64_t b, int64_t k, int64_t task, int64_t parts, const Head& head, const float* rows) {
+void write_gradient(const MssaParams& p, int64_t b, int64_t k, int64_t task, int64_t parts, int64_t tokens, const float* rows) {
+  const int64_t stride = round_up(p.dim, 16);
   if (parts > 1) {
     float* partial = p.partial + task * p.tokens * p.dim;
-    copy_out(rows, nullptr, head.stride, head.tokens, p.dim, partial, p.dim);
-    for (float* rest = partial + head.tokens * p.dim; rest < partial + p.tokens * p.dim; ++rest) *rest = 0;
+    copy_out(rows, nullptr, stride, tokens, p.dim, partial, p.dim);
+    for (float* rest = partial + tokens * p.dim; rest < partial + p.tokens * p.dim; ++rest) *rest = 0;
   } else {
-    copy_out(p, rows, nullptr, head.stride, 0, head.tokens, p.dw, b, k);
+    copy_out(p, rows, nullptr, stride, 0, tokens, p.dw, b, k);
   }
 }
 
@@ -129,11 +129,8 @@ void sum_parts(const MssaParams& p, int64_t parts, int64_t head, float* row) {
   }
 }
 
-void backward_task(const MssaParams& p, int64_t task, int64_t parts, float* memory) {
-  const int64_t b = task / parts / p.heads, k = task / parts % p.heads;
-  const RowRange range = part_rows(p, task % parts, parts);
-  p.notices[task] = 0;
-  Scratch scratch(memory);
+/// dw of the head, or of this task's rows of it, (padded, stride), in scratch memory.
+float* backward_head(const MssaParams& p, int64_t b, int64_t k, int64_t task, RowRange range, bool whole, Scratch& scratch) {
   const Head head = pack_head(p, b, k, p.causal ? range.end : p.tokens, scratch);
   const int64_t numbers = head.padded * head.stride;
   float *d_out = scratch.take(numbers), *dot = scratch.take(head.padded), *shift = scratch.take(head.padded);
@@ -141,11 +138,8 @@ void backward_task(const MssaParams& p, int64_t task, int64_t parts, float* memo
   const bool finite =
       p.bfloat16 ? prepare_rows<uint16_t>(p, b, k, head, d_out, dot, shift) : prepare_rows<float>(p, b, k, head, d_out, dot, shift);
   if (!finite || !head.finite) p.notices[task] |= kMssaNonFinite;
+  if (whole && symmetry_fits(p, head)) return symmetric_backward(p, head, d_out, dot, scratch);
 
-  if (parts == 1 && symmetry_fits(p, head)) {
-    const float* dw = symmetric_backward(p, head, d_out, dot, scratch);
-    return write_gradient(p, b, k, task, parts, head, dw);
-  }
   Gradient g{.d_out = d_out, .values = head.panels, .shift = shift, .dot = dot};
   g.weights = scratch.take(kRowBlock * kBlockCols);
   g.d_scores = scratch.take(kRowBlock * kBlockCols);
@@ -167,11 +161,125 @@ void backward_task(const MssaParams& p, int64_t task, int64_t parts, float* memo
       add_columns<1>(block, {{g.weights, g.d_out}}, head.stride, g.d_values);
     }
   });
-  if (p.cos != nullptr) {
-    turn_rows(p, g.d_turned, head.tokens, head.stride, true, g.d_turned);
-    for (int64_t i = 0; i < numbers; i += kLanes) store(g.d_values + i, load(g.d_values + i) + load(g.d_turned + i));
+  if (p.cos != nullptr) add_turned_back(p, head, g.d_turned, g.d_values);
+  return g.d_values;
+}
+
+#if defined(__AVX512BF16__)
+
+/// d_out of a head, and what else the derivative needs of its tokens. False when some D is not finite.
+bool prepare_dots(const MssaParams& p, int64_t b, int64_t k, const DotHead& head, DotGradient& g, Scratch& scratch) {
+  float *shift = scratch.take(head.padded), *inverse = scratch.take(head.padded), *dot = scratch.take(head.padded);
+  const float* statistics = p.statistics + (b * p.heads + k) * 2 * p.tokens;
+  const HeadRows d_out(p, p.d_out, b, k, head.tokens), out(p, p.out, b, k, head.tokens);
+  float check = 0;
+  for (int64_t t = head.tokens; t < head.padded; ++t) shift[t] = inverse[t] = dot[t] = 0;
+  g.d_out = pack_tokens(head, {.panels = true, .pairs = true}, scratch, [&](int64_t t, uint16_t* to) {
+    alignas(64) uint16_t row[kMaxDim];
+    d_out(t, to);
+    out(t, row);
+    Vec total = zero();
+    for (int64_t i = 0; i < head.stride; i += kLanes) total = fma(load(to + i), load(row + i), total);
+    shift[t] = statistics[t];
+    inverse[t] = statistics[p.tokens + t];
+    dot[t] = p.scale * sum(total);
+    check += 0.0F * dot[t];
+  });
+  g.shift = shift;
+  g.inverse = inverse;
+  g.dot = dot;
+  return check == 0;
+}
+
+struct DotTiles {
+  uint16_t *score_rows, *score_columns;  // dS
+  uint16_t* weight_columns;              // P = e / l
+};
+
+/// P and dS = P (scale dO_i . w_j - D_i) of kPairRows rows and C vectors of columns.
+template <int C>
+AOT_INLINE void differentiate_tile(const MssaParams& p, const DotHead& head, const DotGradient& g, const DotTiles& tiles,
+                                   const Block& block, int64_t row, int64_t col) {
+  Vec scores[kPairRows][C], weights[kPairRows][C];
+  clear(scores);
+  clear(weights);
+  const LeftPairs turned_rows = left_rows(head, head.turned, row), d_rows = left_rows(head, g.d_out, row);
+#pragma GCC unroll 4
+  for (int64_t i = 0; i < head.dim; i += 2) {
+    __m512bh turned[C], values[C];
+    for (int c = 0; c < C; ++c) {
+      const int64_t at = panel_offset(head, col + c * kLanes) + i * kPanel;
+      turned[c] = load_pairs(head.turned.panels + at);
+      values[c] = load_pairs(head.w.panels + at);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < kPairRows; ++r) {
+      const __m512bh turned_row = set1_pair(turned_rows.data + 2 * r + i * kPanel), d_row = set1_pair(d_rows.data + 2 * r + i * kPanel);
+      for (int c = 0; c < C; ++c) {
+        scores[r][c].v = _mm512_dpbf16_ps(scores[r][c].v, turned_row, turned[c]);
+        weights[r][c].v = _mm512_dpbf16_ps(weights[r][c].v, d_row, values[c]);
+      }
+    }
   }
-  write_gradient(p, b, k, task, parts, head, g.d_values);
+  const Vec factor = set1(p.scale * kLog2E), scale = set1(p.scale);
+  const int64_t i = row - block.row0, j = col - block.first;
+  with_weights<C>(p, head, row, col, [&](const auto& weight_of) {
+#pragma GCC unroll 8
+    for (int r = 0; r < kPairRows; ++r) {
+      const Vec shift = set1(g.shift[row + r]), inverse = set1(g.inverse[row + r]), dot = set1(g.dot[row + r]);
+      for (int c = 0; c < C; ++c) {
+        const Vec weight = weight_of(scores[r][c], factor, shift, row + r, col + c * kLanes) * inverse;
+        scores[r][c] = weight * fms(weights[r][c], scale, dot);
+        weights[r][c] = weight;
+      }
+    }
+    store_rows(scores, i, j, tiles.score_rows);
+    store_columns(scores, i, j, tiles.score_columns);
+    store_columns(weights, i, j, tiles.weight_columns);
+  });
+}
+
+float* backward_dot_head(const MssaParams& p, int64_t b, int64_t k, int64_t task, RowRange range, bool whole, Scratch& scratch) {
+  const DotHead head = pack_dot_head(p, b, k, p.causal ? range.end : p.tokens, true, scratch);
+  const bool symmetric = whole && symmetry_fits(p, head);
+  DotGradient g;
+  if (!prepare_dots(p, b, k, head, g, scratch) || !head.finite) p.notices[task] |= kMssaNonFinite;
+  if (symmetric) return symmetric_backward(p, head, g, scratch);
+
+  const int64_t size = kRowBlock * kBlockCols, numbers = head.padded * head.stride;
+  const DotTiles tiles{
+      .score_rows = take_half(scratch, size), .score_columns = take_half(scratch, size), .weight_columns = take_half(scratch, size)};
+  float *dw = take_zeros(scratch, numbers), *d_turned = dw;
+  if (p.cos != nullptr) d_turned = take_zeros(scratch, numbers);
+  for_each_block(p.causal ? Part::causal : Part::all, head, range, [&](const Block& block) {
+    for_each_tile<kPairRows>(block, [&]<int C>(int64_t row, int64_t col) { differentiate_tile<C>(p, head, g, tiles, block, row, col); });
+    add_rows<1>(block, {{tiles.score_rows, head.turned.pairs}}, head, d_turned);
+    if (p.cos == nullptr) {
+      add_columns<2>(block, {{tiles.score_columns, head.w.pairs}, {tiles.weight_columns, g.d_out.pairs}}, head, dw);
+    } else {
+      add_columns<1>(block, {{tiles.score_columns, head.turned.pairs}}, head, d_turned);
+      add_columns<1>(block, {{tiles.weight_columns, g.d_out.pairs}}, head, dw);
+    }
+  });
+  if (p.cos != nullptr) add_turned_back(p, head, d_turned, dw);
+  return dw;
+}
+
+#endif
+
+void backward_task(const MssaParams& p, int64_t task, int64_t parts, float* memory) {
+  const int64_t b = task / parts / p.heads, k = task / parts % p.heads;
+  const RowRange range = part_rows(p, task % parts, parts);
+  p.notices[task] = 0;
+  Scratch scratch(memory);
+  float* dw;
+#if defined(__AVX512BF16__)
+  if (p.bfloat16)
+    dw = backward_dot_head(p, b, k, task, range, parts == 1, scratch);
+  else
+#endif
+    dw = backward_head(p, b, k, task, range, parts == 1, scratch);
+  write_gradient(p, b, k, task, parts, p.causal ? range.end : p.tokens, dw);
 }
 
 }  // namespace

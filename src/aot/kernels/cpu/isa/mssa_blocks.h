@@ -103,6 +103,24 @@ void add_columns(const Block& block, const Factor (&factors)[N], int64_t stride,
   }
 }
 
+/// What of a tile's weights is to be 0.
+struct TileMask {
+  bool diagonal;  // columns behind the row's own
+  bool partly;    // columns that nobody reads
+};
+template <int C>
+AOT_INLINE TileMask tile_mask(const MssaParams& p, const HeadBase& head, int64_t row, int64_t col) {
+  return {.diagonal = p.causal && col + C * kLanes > row + 1, .partly = head.masked || (!p.causal && col + C * kLanes > head.tokens)};
+}
+
+/// 2^(factor score - shift) of a row with a vector of columns.
+AOT_INLINE Vec weigh(Vec score, Vec factor, Vec shift, TileMask mask, const HeadBase& head, int64_t row, int64_t col) {
+  Vec x = fms(score, factor, shift);
+  if (mask.partly) x = x + load(head.bias + col);
+  const Vec weight = exp2(x);
+  return mask.diagonal ? keep_first(weight, row + 1 - col) : weight;
+}
+
 /// Calls body(row, col, C) for tiles of R rows that cover what the block's rows see.
 template <int R, class Body>
 AOT_INLINE void for_each_tile(const Block& block, const Body& body) {
@@ -117,7 +135,7 @@ AOT_INLINE void for_each_tile(const Block& block, const Body& body) {
 
 /// Calls body(block) for the blocks of rows begin .. end - 1.
 template <class Body>
-AOT_INLINE void for_each_block(Part part, const Head& head, RowRange range, const Body& body) {
+AOT_INLINE void for_each_block(Part part, const HeadBase& head, RowRange range, const Body& body) {
   for (int64_t row0 = range.begin; row0 < range.end; row0 += kRowBlock) {
     // Up to a whole tile of rows: those behind the tokens are zeros and add nothing.
     Block block{.part = part, .row0 = row0, .rows = smaller(kRowBlock, round_up(range.end - row0, kTileRows))};

@@ -26,16 +26,22 @@ class Scratch {
   float* next_;
 };
 
-/// A head in scratch memory. Rows are padded with zeros to `stride` numbers, a multiple of 16, and to a multiple of 16 tokens.
-struct Head {
+/// What is known of a head in scratch memory. Rows are padded with zeros to `stride` numbers, a multiple of 16, and to a multiple of 16
+/// tokens.
+struct HeadBase {
   int64_t tokens, padded, dim, stride;
+  float* norm;  // (padded): n_i = scale |w_i|^2, so that s_ij <= sqrt(n_i n_j)
+  float* bias;  // (padded): 0, or -infinity for keys that nobody reads and for the padding
+  bool masked;  // some key within the tokens is not read
+  bool finite;  // all numbers are
+};
+
+/// A head in float32.
+struct Head : HeadBase {
+  using Number = float;
   float* rows;    // (padded, stride): w
   float* turned;  // the same after the rotary positions; `rows` itself without
   float* panels;  // of `turned`
-  float* norm;    // (padded): n_i = scale |w_i|^2, so that s_ij <= sqrt(n_i n_j)
-  float* bias;    // (padded): 0, or -infinity for keys that nobody reads and for the padding
-  bool masked;    // some key within the tokens is not read
-  bool finite;    // all numbers are
 };
 
 template <class Number>
@@ -90,6 +96,12 @@ inline void turn_rows(const MssaParams& p, const float* from, int64_t tokens, in
   for (int64_t t = 0; t < tokens; ++t) turn_row(from + t * stride, p.cos + t * half, p.sin + t * half, p.dim, back, to + t * stride);
 }
 
+/// values += the gradient of the turned rows, turned back. Both (padded, stride); `turned` is used up.
+inline void add_turned_back(const MssaParams& p, const HeadBase& head, float* turned, float* values) {
+  turn_rows(p, turned, head.tokens, head.stride, true, turned);
+  for (int64_t i = 0; i < head.padded * head.stride; i += kLanes) store(values + i, load(values + i) + load(turned + i));
+}
+
 /// The columns of `panels` from `column` on, as the vectors of a tile; panels of `dim` rows.
 AOT_INLINE const float* panel_column(const float* panels, int64_t dim, int64_t column) {
   return panels + column / kPanel * kPanel * dim + column % kPanel;
@@ -105,10 +117,33 @@ inline void norms_of_panels(const float* panels, int64_t count, int64_t dim, flo
   }
 }
 
+/// Sizes of a head of which the first `tokens` tokens count, and room for its norms.
+AOT_INLINE HeadBase head_base(const MssaParams& p, int64_t tokens, Scratch& scratch) {
+  const int64_t padded = round_up(tokens, kPanel);
+  HeadBase head{.tokens = tokens, .padded = padded, .dim = p.dim, .stride = round_up(p.dim, 16)};
+  head.norm = scratch.take(padded);
+  head.bias = scratch.take(padded);
+  return head;
+}
+
+/// What follows from the norms of a head of sequence b and its mask.
+inline void read_masks(const MssaParams& p, int64_t b, HeadBase& head) {
+  head.masked = false;
+  float check = 0;  // 0 times a number that is not finite is NaN
+  const uint8_t* mask = p.key_mask == nullptr ? nullptr : p.key_mask + b * p.tokens;
+  for (int64_t t = 0; t < head.padded; ++t) {
+    check += 0.0F * head.norm[t];
+    const bool read = t < head.tokens && (mask == nullptr || mask[t] != 0);
+    head.bias[t] = read ? 0 : -kInfinity;
+    head.masked = head.masked || (t < head.tokens && !read);
+  }
+  head.finite = check == 0;
+}
+
 /// Head k of sequence b, of which the first `tokens` tokens count.
 inline Head pack_head(const MssaParams& p, int64_t b, int64_t k, int64_t tokens, Scratch& scratch) {
-  const int64_t padded = round_up(tokens, kPanel), stride = round_up(p.dim, 16);
-  Head head{.tokens = tokens, .padded = padded, .dim = p.dim, .stride = stride};
+  Head head{head_base(p, tokens, scratch)};
+  const int64_t padded = head.padded, stride = head.stride;
   head.rows = scratch.take(padded * stride);
   copy_rows(p, p.w, b, k, tokens, head.rows);
   head.turned = head.rows;
@@ -120,21 +155,14 @@ inline Head pack_head(const MssaParams& p, int64_t b, int64_t k, int64_t tokens,
   }
   head.panels = scratch.take(padded * p.dim);
   pack_panels(head.turned, stride, padded, p.dim, head.panels);
-
-  head.norm = scratch.take(padded);
-  head.bias = scratch.take(padded);
-  head.masked = false;
   norms_of_panels(head.panels, padded, p.dim, p.scale, head.norm);
-  float check = 0;  // 0 times a number that is not finite is NaN
-  const uint8_t* mask = p.key_mask == nullptr ? nullptr : p.key_mask + b * p.tokens;
-  for (int64_t t = 0; t < padded; ++t) {
-    check += 0.0F * head.norm[t];
-    const bool read = t < tokens && (mask == nullptr || mask[t] != 0);
-    head.bias[t] = read ? 0 : -kInfinity;
-    head.masked = head.masked || (t < tokens && !read);
-  }
-  head.finite = check == 0;
+  read_masks(p, b, head);
   return head;
+}
+
+/// 1 / l, and 0 of a token that reads nothing.
+AOT_INLINE float inverse_or_zero(float total) {
+  return total == 0 ? 0 : 1 / total;
 }
 
 /// Row `part` of parts: rows of a head whose work is about equal. Causal work grows with the row, so the cuts follow a square root.

@@ -22,7 +22,7 @@ struct Symmetry {
 
 /// Whether no E_ij that matters can be lost: g_i >= e^(-guard), and what is lost below e^-87 is under e^(guard - 87) of a sum. Where keys
 /// are masked a token's own E_ii = 1 may not count, and E_ij >= exp(-2 max n) must do.
-AOT_INLINE bool symmetry_fits(const MssaParams& p, const Head& head) {
+AOT_INLINE bool symmetry_fits(const MssaParams& p, const HeadBase& head) {
   if (p.causal) return false;
   float least = kInfinity, most = 0;
   for (int64_t t = 0; t < head.tokens; ++t) {
@@ -32,7 +32,7 @@ AOT_INLINE bool symmetry_fits(const MssaParams& p, const Head& head) {
   return head.masked ? 2 * most <= p.guard : (most - least) / 2 <= p.guard;
 }
 
-inline Symmetry make_symmetry(const Head& head, Scratch& scratch) {
+inline Symmetry make_symmetry(const HeadBase& head, Scratch& scratch) {
   const Symmetry s{.half = scratch.take(head.padded), .g = scratch.take(head.padded)};
   float most = 0;
   for (int64_t t = 0; t < head.padded; ++t) {
@@ -84,6 +84,11 @@ AOT_INLINE void weigh_symmetric_tile(const MssaParams& p, const Head& head, cons
   }
 }
 
+/// 1 / the sums of the head's tokens.
+inline void invert_sums(const HeadBase& head, const float* of_rows, const float* of_columns, float* inverse) {
+  for (int64_t t = 0; t < head.tokens; ++t) inverse[t] = inverse_or_zero(sum(load(of_rows + t * kLanes)) + of_columns[t]);
+}
+
 inline void symmetric_forward(const MssaParams& p, int64_t b, int64_t k, const Head& head, Scratch& scratch) {
   const Symmetry s = make_symmetry(head, scratch);
   const int64_t numbers = head.padded * head.stride;
@@ -99,11 +104,8 @@ inline void symmetric_forward(const MssaParams& p, int64_t b, int64_t k, const H
     add_columns<1>(block, {{sums.tile, values}}, head.stride, out);
   });
   float* statistics = p.statistics + (b * p.heads + k) * 2 * p.tokens;
-  for (int64_t t = 0; t < head.tokens; ++t) {
-    const float total = sum(load(sums.of_rows + t * kLanes)) + sums.of_columns[t];
-    statistics[t] = s.half[t];
-    statistics[p.tokens + t] = total == 0 ? 0 : 1 / total;
-  }
+  for (int64_t t = 0; t < head.tokens; ++t) statistics[t] = s.half[t];
+  invert_sums(head, sums.of_rows, sums.of_columns, statistics + p.tokens);
   copy_out(p, out, statistics + p.tokens, head.stride, 0, head.tokens, p.out, b, k);
 }
 
