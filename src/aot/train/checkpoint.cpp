@@ -195,16 +195,21 @@ void load_optimizer(const std::string& checkpoint, Optimizer& optimizer, int64_t
   optimizer.set_steps(step);
 }
 
+void require_run_folder(const std::string& run) {
+  if (!fs::is_directory(run)) throw FileError(run, "", fs::exists(run) ? "not a run folder" : "no such file", "need a run folder");
+}
+
 std::vector<int64_t> checkpoint_steps(const std::string& run) {
   std::vector<int64_t> out;
   for (const Named& folder : checkpoint_folders(run)) out.insert(out.begin(), folder.step);
   return out;
 }
 
-TrainState read_whole_checkpoint(const std::string& run, int64_t step) {
+ResumePoint read_whole_checkpoint(const std::string& run, int64_t step) {
   std::string others;
   for (const Named& folder : checkpoint_folders(run)) {
-    if (folder.step == step) return whole_state(checkpoints_of(run) + "/" + folder.name, step);
+    const std::string path = checkpoints_of(run) + "/" + folder.name;
+    if (folder.step == step) return {path, whole_state(path, step), {}};
     others = str(" ", folder.step, others.empty() ? "" : ",", others);
   }
   throw FileError(run, "", str("holds no checkpoint of step ", step), others.empty() ? "" : "it has those of" + others);

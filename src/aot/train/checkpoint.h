@@ -70,21 +70,25 @@ void save_checkpoint(const std::string& run, const std::function<void(AtomicFold
 /// REQUIRES: the optimizer was made over the checkpoint's model, which is where its average, if it keeps one, goes on from.
 void load_optimizer(const std::string& checkpoint, Optimizer& optimizer, int64_t step);
 
+/// Throws FileError when `run` is no folder.
+void require_run_folder(const std::string& run);
+
 /// The steps of the checkpoints in a run's folder, whole or not, from the first on.
 std::vector<int64_t> checkpoint_steps(const std::string& run);
 
-/// The state of the checkpoint of that step, every file of which is checked. Throws FileError: damage named by file and tensor, `of another
-/// run`, or that there is none.
-TrainState read_whole_checkpoint(const std::string& run, int64_t step);
-
-/// The newest whole checkpoint of a run.
+/// A whole checkpoint of a run.
 struct ResumePoint {
   std::string checkpoint;  // path
   TrainState state;
-  std::set<std::string> damaged;  // names of newer ones that are not whole
+  std::set<std::string> damaged;  // names of newer ones that are not whole, where the newest was looked for
 };
 
-/// Searches from the newest on and warns of each damaged one. Empty when the run has no checkpoint at all.
+/// The checkpoint of that step, every file of which is checked. Throws FileError: damage named by file and tensor, `of another run`, or
+/// that there is none.
+ResumePoint read_whole_checkpoint(const std::string& run, int64_t step);
+
+/// The newest whole checkpoint of a run. Searches from the newest on and warns of each damaged one. Empty when the run has no checkpoint at
+/// all.
 /// Throws FileError (exit 3) when it has some and none is whole.
 std::optional<ResumePoint> find_resume_point(const std::string& run);
 

@@ -140,7 +140,7 @@ std::string find_run(const std::string& resume, const std::string& out) {
 }
 
 RunRequest reopen_run(const std::string& folder) {
-  if (!fs::is_directory(folder)) throw FileError(folder, "", fs::exists(folder) ? "not a run folder" : "no such file", "need a run folder");
+  require_run_folder(folder);
   RunRequest request;
   request.folder = folder;
   if (is_untouched(folder) || !(fs::exists(config_path(folder)) || fs::exists(folder + "/checkpoints")))

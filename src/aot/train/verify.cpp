@@ -2,8 +2,6 @@
 #include "aot/train/verify.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <variant>
 
 #include <fmt/format.h>
 
@@ -34,10 +32,10 @@ struct RecordedStep {
 /// What a run recorded about the steps after `from` up to `to`, in order.
 struct Record {
   std::vector<RecordedStep> rows;
-  std::vector<TrainState> checkpoints;  // whole
+  std::vector<ResumePoint> checkpoints;
 
   [[nodiscard]] int64_t last() const {
-    return std::max(rows.empty() ? 0 : rows.back().step, checkpoints.empty() ? 0 : checkpoints.back().step);
+    return std::max(rows.empty() ? 0 : rows.back().step, checkpoints.empty() ? 0 : checkpoints.back().state.step);
   }
 };
 
@@ -66,7 +64,7 @@ Record read_record(const VerifyRequest& request, const std::string& run_id) {
   for (const int64_t step : checkpoint_steps(request.run)) {
     if (step <= request.from || step > to) continue;
     out.checkpoints.push_back(read_whole_checkpoint(request.run, step));
-    if (out.checkpoints.back().run != run_id)
+    if (out.checkpoints.back().state.run != run_id)
       throw FileError(request.run, "", str("its checkpoints of steps ", request.from, " and ", step, " are of different runs"));
   }
   if (out.rows.empty() && out.checkpoints.empty())
@@ -78,8 +76,7 @@ Record read_record(const VerifyRequest& request, const std::string& run_id) {
 /// The settings that a checkpoint keeps.
 RunSettings settings_of(const TrainState& state, const std::string& place) {
   RunSettings settings;
-  for (const TomlEntry& entry : state.settings)
-    if (entry.key == "task" && std::holds_alternative<std::string>(entry.value)) settings.train.task = std::get<std::string>(entry.value);
+  if (const auto task = value_of<std::string>(state.settings, "task")) settings.train.task = *task;
   Fields fields;
   describe(fields, settings);
   describe_seed(fields, settings);
@@ -96,7 +93,7 @@ std::string digest_of(const at::Tensor& value) {
 /// Compares rows and checkpoints of the record with a training that has just done their step.
 class Comparison {
  public:
-  Comparison(const VerifyRequest& request, const Record& record, Verification& out) : run_(request.run), record_(record), out_(out) {}
+  Comparison(const Record& record, Verification& out) : record_(record), out_(out) {}
 
   void row_of(int64_t step, const StepResult& repeated) {
     for (; row_ < record_.rows.size() && record_.rows[row_].step == step; ++row_) {
@@ -112,9 +109,8 @@ class Comparison {
   }
 
   void checkpoint_of(int64_t step, Optimizer& optimizer) {
-    if (checkpoint_ == record_.checkpoints.size() || record_.checkpoints[checkpoint_].step != step) return;
-    ++checkpoint_;
-    const std::string folder = run_ + "/checkpoints/" + checkpoint_name(step) + "/";
+    if (checkpoint_ == record_.checkpoints.size() || record_.checkpoints[checkpoint_].state.step != step) return;
+    const std::string folder = record_.checkpoints[checkpoint_++].checkpoint + "/";
     const AveragedWeights averaged(optimizer);  // what a checkpoint holds as its model
     out_.checkpoints.push_back({.step = step});
     tensors_of(folder, "model.safetensors", optimizer.parameters());
@@ -140,7 +136,6 @@ class Comparison {
     }
   }
 
-  const std::string& run_;
   const Record& record_;
   Verification& out_;
   size_t row_ = 0, checkpoint_ = 0;  // that come next
@@ -149,19 +144,20 @@ class Comparison {
 }  // namespace
 
 std::optional<Verification> verify(const VerifyRequest& request) {
-  if (!std::filesystem::is_directory(request.run))
-    throw FileError(request.run, "", std::filesystem::exists(request.run) ? "not a run folder" : "no such file", "need a run folder");
-  const TrainState state = read_whole_checkpoint(request.run, request.from);
-  const std::string checkpoint = request.run + "/checkpoints/" + checkpoint_name(request.from);
+  require_run_folder(request.run);
+  const auto [checkpoint, state, damaged] = read_whole_checkpoint(request.run, request.from);
   const Record record = read_record(request, state.run);
   Verification out;
   out.steps = record.last() - request.from;
 
   // A run may have been resumed on other threads: those after the checkpoint made the steps in question.
-  take_machine(record.checkpoints.empty() ? state.machine : record.checkpoints.front().machine, request.threads);
+  std::vector<MachineFacts> makers;
+  for (const ResumePoint& recorded : record.checkpoints) makers.push_back(recorded.state.machine);
+  if (makers.empty()) makers.push_back(state.machine);
+  take_machine(makers.front(), request.threads);
   const MachineFacts machine = machine_facts();
-  for (const TrainState& recorded : record.checkpoints.empty() ? std::vector{state} : record.checkpoints)
-    for (const std::string& difference : machine_differences(recorded.machine, machine))
+  for (const MachineFacts& maker : makers)
+    for (const std::string& difference : machine_differences(maker, machine))
       if (std::find(out.machine.begin(), out.machine.end(), difference) == out.machine.end()) out.machine.push_back(difference);
   for (const std::string& difference : out.machine) log_warning(difference);
 
@@ -177,7 +173,7 @@ std::optional<Verification> verify(const VerifyRequest& request) {
   load_optimizer(checkpoint, trainer.optimizer(), state.step);
   task->begin(seed, state.step);
 
-  Comparison comparison(request, record, out);
+  Comparison comparison(record, out);
   Progress progress("verify", static_cast<double>(out.steps), "steps");
   for (int64_t step = request.from + 1; step <= record.last(); ++step) {
     if (stop_signal() != 0) return std::nullopt;
