@@ -66,6 +66,14 @@ void add_ngrams(Subcommand& command) {
 
 }  // namespace
 
+std::string percent_text(const std::optional<double>& share) {
+  return share ? fmt::format("{:.2f} %", 100 * *share) : "-";
+}
+
+std::string number_text(const std::optional<double>& number) {
+  return number ? fmt::format("{:.4f}", *number) : "-";
+}
+
 void add_eval(Subcommand& command) {
   command.app.require_subcommand(1);
   add_language_evaluations(command);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The published sets of `aot eval`: from the user's file to a row of results.
 #include <filesystem>
+#include <optional>
 
 #include "aot/core/log.h"
 #include "aot/eval/benchmark_text.h"
@@ -67,8 +68,12 @@ EvalScorer items_scorer(Examples<TextItem> examples, const EvalTaskFlags& flags)
   };
 }
 
-LambadaProtocol lambada_protocol(const std::string& name) {
-  return name == "tost" ? LambadaProtocol::tost : name == "openai-greedy" ? LambadaProtocol::openai_greedy : LambadaProtocol::gpt2_paper;
+/// Nothing: a protocol of perplexity.
+std::optional<LambadaProtocol> lambada_protocol(const std::string& name) {
+  if (name == "tost") return LambadaProtocol::tost;
+  if (name == "openai-greedy") return LambadaProtocol::openai_greedy;
+  if (name == "gpt2-paper") return LambadaProtocol::gpt2_paper;
+  return std::nullopt;
 }
 
 void log_lambada(const LambadaScore& score, const SampleSink& sink) {
@@ -86,12 +91,11 @@ void log_lambada(const LambadaScore& score, const SampleSink& sink) {
 EvalRow lambada_row(const LambadaScore& score, const std::string& protocol, bool published) {
   EvalRow row{.protocol = protocol,
               .json = {{"accuracy", score.accuracy.mean}, {"stderr", or_null(score.accuracy.standard_error)}, {"count", score.count}},
-              .cells = {{"accuracy", percent_text(score.accuracy.mean)},
-                        {"±", score.accuracy.standard_error ? percent_text(*score.accuracy.standard_error) : "-"}}};
+              .cells = {{"accuracy", percent_text(score.accuracy.mean)}, {"±", percent_text(score.accuracy.standard_error)}}};
   const auto share = [&row](const char* key, const char* column, const MeanScore& mean) {
     row.json.update({{key, mean.mean}, {str(key, "_stderr"), or_null(mean.standard_error)}});
     row.cells.emplace_back(column, percent_text(mean.mean));
-    row.cells.emplace_back("±", mean.standard_error ? percent_text(*mean.standard_error) : "-");
+    row.cells.emplace_back("±", percent_text(mean.standard_error));
   };
   if (score.strict) share("strict", "strict", *score.strict);
   if (score.last_token) share("last_token", "last token", *score.last_token);
@@ -125,12 +129,10 @@ EvalScorer open_lambada(const std::string& task, const EvalTaskFlags& flags) {
   Passages passages = parse_passages(read_file(flags.text.data, kFileLimit), flags.text.data);
   const std::vector<std::string> doubts = doubts_about(published_set(task, flags.protocol), passages);
   Examples<TextItem> examples = taken(std::move(passages.items), doubts, flags);
-  if (flags.protocol != "tost" && flags.protocol != "openai-greedy" && flags.protocol != "gpt2-paper")
-    return items_scorer(std::move(examples), flags);
-  return [examples = std::move(examples), &flags](const LoadedLanguage& loaded, const SampleSink& sink) {
-    const LambadaScore score =
-        score_lambada(*loaded.model, *tokenizer_of(loaded), examples.items, flags.text.data, lambada_protocol(flags.protocol), true)
-            .value();
+  const std::optional<LambadaProtocol> protocol = lambada_protocol(flags.protocol);
+  if (!protocol) return items_scorer(std::move(examples), flags);
+  return [examples = std::move(examples), protocol = *protocol, &flags](const LoadedLanguage& loaded, const SampleSink& sink) {
+    const LambadaScore score = score_lambada(*loaded.model, *tokenizer_of(loaded), examples.items, flags.text.data, protocol, true).value();
     log_lambada(score, sink);
     return lambada_row(score, flags.protocol, examples.published);
   };
@@ -165,7 +167,7 @@ EvalScorer open_cloze(const std::string& task, const EvalTaskFlags& flags) {
                             {"separator", separator},
                             {"published", examples.published}},
                    .cells = {{"accuracy", percent_text(score.accuracy.mean)},
-                             {"±", score.accuracy.standard_error ? percent_text(*score.accuracy.standard_error) : "-"},
+                             {"±", percent_text(score.accuracy.standard_error)},
                              {"questions", std::to_string(score.count)},
                              {"cut", std::to_string(score.cut)}}};
   };

@@ -89,10 +89,6 @@ Json as_json(const Row& row, const Task& task, const std::string& model, const s
   return json;
 }
 
-std::string percent(const std::optional<double>& share) {
-  return share ? fmt::format("{:.2f} %", 100 * *share) : "-";
-}
-
 void add(Subcommand& command, const Task& task) {
   struct State {
     PictureFlags flags;
@@ -119,9 +115,8 @@ void add(Subcommand& command, const Task& task) {
       if (head)
         print(fmt::format("{:>8}  {:>8}  {:>8}  {:>8}  {:>8}  model ({})\n", "top1", "stderr", "top5", "loss", "pictures", row.protocol));
       head = false;
-      print(fmt::format("{:>8}  {:>8}  {:>8}  {:>8}  {:>8}  {}\n", percent(row.score.top1), percent(row.score.standard_error),
-                        percent(row.score.top5), row.score.loss ? fmt::format("{:.4f}", *row.score.loss) : "-", row.score.count,
-                        escaped(loaded.checkpoint)));
+      print(fmt::format("{:>8}  {:>8}  {:>8}  {:>8}  {:>8}  {}\n", percent_text(row.score.top1), percent_text(row.score.standard_error),
+                        percent_text(row.score.top5), number_text(row.score.loss), row.score.count, escaped(loaded.checkpoint)));
     }
   });
 }

@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include "aot/core/device.h"
-#include "aot/core/log.h"
 #include "aot/eval/benchmark_text.h"
 #include "aot/eval/published.h"
 #include "aot/eval/text.h"
@@ -18,6 +17,15 @@
 
 namespace aot {
 namespace {
+
+struct EvalTask {
+  const char *name, *summary, *examples;
+  std::vector<std::string> protocols;  // the first is the default
+  EvalScorer (*open)(const std::string& task, const EvalTaskFlags& flags);
+  bool perplexity = false;  // some of its protocols score windows of text
+  bool detokenise = false;
+  bool prepared = false;  // reads prepared data and texts, no published file
+};
 
 TextProtocol text_protocol(const EvalTaskFlags& flags) {
   if (flags.protocol.starts_with("tost")) return TextProtocol::tost;
@@ -146,15 +154,26 @@ void run(const EvalTask& task, const EvalTaskFlags& flags, const GeneralOptions&
   if (!flags.log_samples.empty()) write_file_atomically(flags.log_samples, samples);
 }
 
+void add_eval_task(Subcommand& command, const EvalTask& task) {
+  struct State {
+    EvalTaskFlags flags;
+    Fields fields;
+  };
+  const auto state = std::make_shared<State>();
+  CLI::App* app = command.app.add_subcommand(task.name, task.summary);
+  app->fallthrough();
+  describe(*app, state->fields, state->flags, task);
+  set_examples(*app, task.examples);
+  state->fields.add_flags(*app);
+  app->callback([state, task, &general = command.general] {
+    resolve(state->fields);
+    check_flags(state->fields, state->flags, task);
+    if (general.seed >= 0) state->flags.seed = static_cast<uint64_t>(general.seed);
+    run(task, state->flags, general);
+  });
+}
+
 }  // namespace
-
-std::string percent_text(double share) {
-  return fmt::format("{:.2f} %", 100 * share);
-}
-
-std::string number_text(const std::optional<double>& number) {
-  return number ? fmt::format("{:.4f}", *number) : "-";
-}
 
 EvalRow perplexity_row(const LoadedLanguage& loaded, const TokenSource& source, const Tokenizer* tokenizer, const EvalTaskFlags& flags,
                        int64_t words, const SampleSink& sink) {
@@ -194,25 +213,6 @@ EvalRow perplexity_row(const LoadedLanguage& loaded, const TokenSource& source, 
                         {"tokens", std::to_string(score.tokens)},
                         {"windows", std::to_string(score.windows)}}};
   return row;
-}
-
-void add_eval_task(Subcommand& command, const EvalTask& task) {
-  struct State {
-    EvalTaskFlags flags;
-    Fields fields;
-  };
-  const auto state = std::make_shared<State>();
-  CLI::App* app = command.app.add_subcommand(task.name, task.summary);
-  app->fallthrough();
-  describe(*app, state->fields, state->flags, task);
-  set_examples(*app, task.examples);
-  state->fields.add_flags(*app);
-  app->callback([state, task, &general = command.general] {
-    resolve(state->fields);
-    check_flags(state->fields, state->flags, task);
-    if (general.seed >= 0) state->flags.seed = static_cast<uint64_t>(general.seed);
-    run(task, state->flags, general);
-  });
 }
 
 void add_language_evaluations(Subcommand& command) {

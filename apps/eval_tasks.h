@@ -43,17 +43,6 @@ using SampleSink = std::function<void(const Json& sample)>;
 /// Scores a model on data that is open.
 using EvalScorer = std::function<EvalRow(const LoadedLanguage& loaded, const SampleSink& sink)>;
 
-struct EvalTask {
-  const char *name, *summary, *examples;
-  std::vector<std::string> protocols;  // the first is the default
-  EvalScorer (*open)(const std::string& task, const EvalTaskFlags& flags);
-  bool perplexity = false;  // some of its protocols score windows of text
-  bool detokenise = false;
-  bool prepared = false;  // reads prepared data and texts, no published file
-};
-
-void add_eval_task(Subcommand& command, const EvalTask& task);
-
 /// For scorers: a score of windows of text, under flags.protocol; `words` of the original, 0: not known.
 EvalRow perplexity_row(const LoadedLanguage& loaded, const TokenSource& source, const Tokenizer* tokenizer, const EvalTaskFlags& flags,
                        int64_t words, const SampleSink& sink);
@@ -61,9 +50,5 @@ EvalRow perplexity_row(const LoadedLanguage& loaded, const TokenSource& source, 
 EvalScorer open_lines(const std::string& task, const EvalTaskFlags& flags);
 EvalScorer open_lambada(const std::string& task, const EvalTaskFlags& flags);
 EvalScorer open_cloze(const std::string& task, const EvalTaskFlags& flags);
-
-/// "12.34 %" of a share, "1.2345", or "-".
-std::string percent_text(double share);
-std::string number_text(const std::optional<double>& number);
 
 }  // namespace aot

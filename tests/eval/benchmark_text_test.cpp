@@ -4,24 +4,19 @@
 #include <gtest/gtest.h>
 
 #include "aot/eval/published.h"
+#include "tests/eval/models.h"
 #include "tests/support/byte_tokenizer.h"
 #include "tests/support/files.h"
 
 namespace aot {
 namespace {
 
-std::vector<TextItem> items_of(const std::vector<std::string>& texts) {
-  std::vector<TextItem> items;
-  for (const std::string& text : texts) items.push_back({.text = text, .line = static_cast<int64_t>(items.size()) + 1});
-  return items;
-}
-
 TEST(BenchmarkText, EveryItemEndsWithTheSeparatorAndBlankOnesAreIt) {
   const test::ByteTokenizer tokenizer(true);
   const Separator separator = separator_of(tokenizer);
   EXPECT_EQ(separator.id, 256);
   EXPECT_EQ(separator.shown, "<|endoftext|>");
-  const ItemTokens text = encode_items(items_of({" a b ", "", " ", "c"}), tokenizer, separator, "f");
+  const ItemTokens text = encode_items(test::text_items({" a b ", "", " ", "c"}), tokenizer, separator, "f");
   EXPECT_EQ(text.tokens, (std::vector<int32_t>{' ', 'a', ' ', 'b', ' ', 256, 256, 256, 'c', 256}));
   EXPECT_EQ(text.words, 3);
 }
@@ -37,7 +32,7 @@ TEST(BenchmarkText, ALineFeedStandsInForASeparator) {
 TEST(BenchmarkText, AnItemThatTheTokenizerCannotReadIsNamedByLine) {
   const TokenizerPtr tokenizer = make_char_tokenizer({'\n', 'a', 'b'});
   expect_error(3, "f: line 2: line 1, column 2: U+0063", [&] {
-    static_cast<void>(encode_items(items_of({"ab", "bc"}), *tokenizer, separator_of(*tokenizer), "f"));
+    static_cast<void>(encode_items(test::text_items({"ab", "bc"}), *tokenizer, separator_of(*tokenizer), "f"));
   });
 }
 
@@ -54,7 +49,7 @@ TEST(BenchmarkText, PennTreebankIsDetokenised) {
   EXPECT_EQ(detokenised_ptb(" traders ' cities\\/abc we 'll "), "traders' cities/abc we'll");
   EXPECT_EQ(detokenised_ptb("  "), "");
   const test::ByteTokenizer tokenizer(true);
-  const ItemTokens text = encode_detokenised(items_of({" ca n't ", " b "}), tokenizer, "f");
+  const ItemTokens text = encode_detokenised(test::text_items({" ca n't ", " b "}), tokenizer, "f");
   EXPECT_EQ(tokenizer.decode(text.tokens), "can't\nb");
   EXPECT_EQ(text.words, 3);
 }
@@ -70,16 +65,16 @@ TEST(Published, ANamedFileAndItsCount) {
 
 TEST(Published, AnotherFileRaisesDoubts) {
   const PublishedSet ptb = published_set("ptb", "tost");
-  const std::vector<TextItem> good = items_of(std::vector<std::string>(3761, " down N N to N <unk> "));
+  const std::vector<TextItem> good = test::text_items(std::vector<std::string>(3761, " down N N to N <unk> "));
   EXPECT_TRUE(doubts_about(ptb, "ptb", good).empty());
   EXPECT_EQ(doubts_about(ptb, "ptb", std::span(good).first(5)).at(0), "ptb.test.txt has 3761 lines (found 5)");
-  EXPECT_NE(doubts_about(ptb, "ptb", items_of({"a", "The cat"})).at(1).find("line 2 has upper case"), std::string::npos);
+  EXPECT_NE(doubts_about(ptb, "ptb", test::text_items({"a", "The cat"})).at(1).find("line 2 has upper case"), std::string::npos);
   const PublishedSet wikitext = published_set("wikitext2", "tost");
-  EXPECT_EQ(doubts_about(wikitext, "wikitext2", items_of(std::vector<std::string>(4358, "a <unk>"))).size(), 1u);
+  EXPECT_EQ(doubts_about(wikitext, "wikitext2", test::text_items(std::vector<std::string>(4358, "a <unk>"))).size(), 1u);
 
   const PublishedSet accuracy = published_set("lambada", "tost"), loss = published_set("lambada", "tost-loss");
-  const Passages json{.items = items_of(std::vector<std::string>(5153, "a, b.")), .json = true};
-  const Passages plain{.items = items_of(std::vector<std::string>(5153, "a , b .")), .json = false};
+  const Passages json{.items = test::text_items(std::vector<std::string>(5153, "a, b.")), .json = true};
+  const Passages plain{.items = test::text_items(std::vector<std::string>(5153, "a , b .")), .json = false};
   EXPECT_TRUE(doubts_about(accuracy, json).empty());
   EXPECT_TRUE(doubts_about(loss, plain).empty());
   EXPECT_EQ(doubts_about(accuracy, plain).size(), 1u);

@@ -3,10 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <ATen/ops/log_softmax.h>
-#include <ATen/ops/tensor.h>
-#include <c10/core/GradMode.h>
-
 #include "tests/eval/models.h"
 
 namespace aot {
@@ -14,9 +10,7 @@ namespace {
 
 /// Sum of log p of the tokens from `first` on, by one pass and a plain log-softmax.
 double score_from(const LanguageModel& model, const std::vector<int32_t>& ids, size_t first) {
-  const c10::NoGradGuard guard;
-  const std::vector<int64_t> inputs(ids.begin(), ids.end());
-  const at::Tensor logs = at::log_softmax(model.logits(model.hidden(at::tensor(inputs).unsqueeze(0)))[0].to(at::kDouble), 1);
+  const at::Tensor logs = test::log_probabilities(model, ids);
   double sum = 0;
   for (size_t t = first; t < ids.size(); ++t) sum += logs[static_cast<int64_t>(t) - 1][ids[t]].item<double>();
   return sum;

@@ -3,8 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <ATen/ops/log_softmax.h>
-#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
@@ -15,13 +13,6 @@ namespace aot {
 namespace {
 
 constexpr int64_t kContext = 24;
-
-/// Log-probabilities (T, V) float64 of one sequence, by one pass.
-at::Tensor log_probabilities(const LanguageModel& model, const std::vector<int32_t>& ids) {
-  const c10::NoGradGuard guard;
-  const std::vector<int64_t> inputs(ids.begin(), ids.end());
-  return at::log_softmax(model.logits(model.hidden(at::tensor(inputs).unsqueeze(0)))[0].to(at::kDouble), 1);
-}
 
 std::vector<TargetText> texts_of_many_lengths() {
   std::vector<TargetText> texts;
@@ -39,7 +30,7 @@ TEST(ScoreTargets, ManyTextsInBatchesEqualOneByOne) {
     const auto scores = *score_targets(model, texts, {.known = 200});
     ASSERT_EQ(scores.size(), texts.size());
     for (size_t i = 0; i < texts.size(); ++i) {
-      const at::Tensor logs = log_probabilities(model, {texts[i].ids.begin(), texts[i].ids.end() - 1});
+      const at::Tensor logs = test::log_probabilities(model, {texts[i].ids.begin(), texts[i].ids.end() - 1});
       const auto first = static_cast<int64_t>(texts[i].ids.size()) - texts[i].targets;
       ASSERT_EQ(static_cast<int64_t>(scores[i].nats.size()), texts[i].targets);
       for (int64_t t = 0; t < texts[i].targets; ++t) {
@@ -82,7 +73,7 @@ TEST(GreedyContinuations, EveryTokenIsTheBestOfAWholePass) {
       std::vector<int32_t> ids = prompts[i];
       ASSERT_EQ(found[i].size(), 5u);
       for (const int32_t id : found[i]) {
-        const at::Tensor row = log_probabilities(model, ids)[static_cast<int64_t>(ids.size()) - 1].narrow(0, 0, 200);
+        const at::Tensor row = test::log_probabilities(model, ids)[static_cast<int64_t>(ids.size()) - 1].narrow(0, 0, 200);
         EXPECT_NEAR(row[id].item<double>(), row.max().item<double>(), 1e-4) << mixer << ' ' << i;  // rounding may swap near equals
         ids.push_back(id);
       }

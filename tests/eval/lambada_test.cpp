@@ -17,12 +17,6 @@ namespace {
 
 constexpr int64_t kContext = 40;
 
-std::vector<TextItem> passages_of(const std::vector<std::string>& texts) {
-  std::vector<TextItem> items;
-  for (const std::string& text : texts) items.push_back({.text = text, .line = static_cast<int64_t>(items.size()) + 1});
-  return items;
-}
-
 TEST(Lambada, PassagesAreSplitAsEachProtocolSays) {
   const SplitPassage tost = split_passage(" “he said”,  and left \n", LambadaProtocol::tost);
   EXPECT_EQ(tost.context, "\n\"he said\",  and");
@@ -63,7 +57,7 @@ LanguageModel repeating_model() {
 
 TEST(Lambada, TenGreedyTokensAndTheWordSomewhereInThem) {
   const test::ByteTokenizer tokenizer;
-  const std::vector<TextItem> passages = passages_of({"the cat ooo", "she said n", "a hush sh", "wheee EEEEEEEEEE"});
+  const std::vector<TextItem> passages = test::text_items({"the cat ooo", "she said n", "a hush sh", "wheee EEEEEEEEEE"});
   const LambadaScore score = *score_lambada(repeating_model(), tokenizer, passages, "f", LambadaProtocol::tost);
   EXPECT_EQ(score.answers[0].output, "tttttttttt");
   EXPECT_FALSE(score.answers[0].correct);
@@ -87,7 +81,7 @@ TEST(Lambada, EveryTokenOfTheTargetMustBeTheBest) {
     texts.push_back(std::string(start) + " " + tokenizer.decode(written[0]));
   }
   texts.emplace_back("no such wordatall");
-  const auto passages = passages_of(texts);
+  const auto passages = test::text_items(texts);
   const LambadaScore score = *score_lambada(model, tokenizer, passages, "f", LambadaProtocol::openai_greedy);
   double nats = 0;
   for (const LambadaAnswer& answer : score.answers) {
@@ -106,7 +100,7 @@ TEST(Lambada, LongPassagesKeepTheirEndAndAreCounted) {
   const std::string end = "and so it was that the cat sat on the mat";
   for (const LambadaProtocol protocol : {LambadaProtocol::tost, LambadaProtocol::openai_greedy, LambadaProtocol::gpt2_paper}) {
     const auto passages =
-        passages_of({"other words of a long story before it " + end, "quite unlike those before it, which were of kings " + end});
+        test::text_items({"other words of a long story before it " + end, "quite unlike those before it, which were of kings " + end});
     const LambadaScore score = *score_lambada(model, tokenizer, passages, "f", protocol);
     EXPECT_EQ(score.cut, 2);
     EXPECT_EQ(score.answers[0].output, score.answers[1].output);
@@ -118,9 +112,9 @@ TEST(Lambada, ContextsThatHoldTooLittleAreRefused) {
   const test::ByteTokenizer tokenizer;
   const LanguageModel model = test::small_model(8);
   expect_error(2, "writes 10 tokens, the model's context holds 8",
-               [&] { static_cast<void>(score_lambada(model, tokenizer, passages_of({"a b"}), "f", LambadaProtocol::tost)); });
+               [&] { static_cast<void>(score_lambada(model, tokenizer, test::text_items({"a b"}), "f", LambadaProtocol::tost)); });
   expect_error(3, "f: line 1: its last word has 9 tokens, the model's context holds 8", [&] {
-    static_cast<void>(score_lambada(model, tokenizer, passages_of({"a bcdefghi"}), "f", LambadaProtocol::openai_greedy));
+    static_cast<void>(score_lambada(model, tokenizer, test::text_items({"a bcdefghi"}), "f", LambadaProtocol::openai_greedy));
   });
 }
 

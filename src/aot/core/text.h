@@ -17,4 +17,12 @@ inline std::string joined(const std::vector<std::string>& words, std::string_vie
   return out;
 }
 
+constexpr std::string_view kAsciiSpaces = " \t\r\n\v\f";
+
+/// `text` without those of `characters` at its ends.
+inline std::string_view stripped(std::string_view text, std::string_view characters = kAsciiSpaces) {
+  const size_t first = text.find_first_not_of(characters);
+  return first == std::string_view::npos ? std::string_view() : text.substr(first, text.find_last_not_of(characters) - first + 1);
+}
+
 }  // namespace aot

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "aot/core/text.h"
 #include "aot/data/json_lines.h"
 #include "aot/data/text_place.h"
 #include "aot/io/error.h"
@@ -11,13 +12,6 @@
 
 namespace aot {
 namespace {
-
-constexpr std::string_view kSpaces = " \t\r\n\v\f";
-
-std::string_view stripped(std::string_view text) {
-  const size_t first = text.find_first_not_of(kSpaces);
-  return first == std::string_view::npos ? std::string_view() : text.substr(first, text.find_last_not_of(kSpaces) - first + 1);
-}
 
 void check_text(std::string_view bytes, const std::string& path) {
   if (const std::string_view kind = looks_like(bytes); !kind.empty())

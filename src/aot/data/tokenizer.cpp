@@ -93,6 +93,16 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
   return ids;
 }
 
+std::optional<int32_t> Tokenizer::separator() const {
+  if (end_of_text() >= 0) return end_of_text();
+  try {
+    const std::vector<int32_t> newline = encode("\n");
+    return newline.size() == 1 ? std::optional(newline[0]) : std::nullopt;
+  } catch (const Error&) {  // no such character in its vocabulary
+    return std::nullopt;
+  }
+}
+
 std::string Tokenizer::decode(const std::vector<int32_t>& ids) const {
   std::string text;
   for (const int32_t id : ids) {

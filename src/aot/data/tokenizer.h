@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,8 @@ class Tokenizer {
   [[nodiscard]] virtual std::string to_json() const = 0;
 
   [[nodiscard]] std::vector<int32_t> encode(std::string_view text) const;
+  /// What may stand between texts: end_of_text(), else the one token of a line feed, else nothing.
+  [[nodiscard]] std::optional<int32_t> separator() const;
   [[nodiscard]] std::string decode(const std::vector<int32_t>& ids) const;
 };
 

@@ -4,15 +4,14 @@
 #include <algorithm>
 #include <array>
 
+#include "aot/core/text.h"
 #include "aot/io/error.h"
 
 namespace aot {
 namespace {
 
-constexpr std::string_view kSpaces = " \t\r\n\v\f";
-
 bool is_space(char c) {
-  return kSpaces.find(c) != std::string_view::npos;
+  return kAsciiSpaces.find(c) != std::string_view::npos;
 }
 
 /// Counts over the parts of a text.
@@ -41,17 +40,11 @@ bool joins_left(std::string_view word) {
 }  // namespace
 
 Separator separator_of(const Tokenizer& tokenizer) {
-  if (tokenizer.end_of_text() >= 0) return {tokenizer.end_of_text(), "<|endoftext|>"};
-  std::vector<int32_t> ids;
-  try {
-    tokenizer.encode("\n", ids);
-  } catch (const Error&) {  // no such character in its vocabulary
-    ids.clear();
-  }
-  if (ids.size() != 1)
+  const std::optional<int32_t> id = tokenizer.separator();
+  if (!id)
     throw Error(ExitCode::bad_file, "the model's tokenizer has no <|endoftext|>, nor one token for a line feed",
                 "texts need one of them at their end");
-  return {ids[0], "line feed"};
+  return {*id, tokenizer.end_of_text() >= 0 ? "<|endoftext|>" : "line feed"};
 }
 
 std::vector<int32_t> encode_item(std::string_view text, const Tokenizer& tokenizer, const std::string& path, int64_t line) {
@@ -96,7 +89,7 @@ std::string detokenised_ptb(std::string_view line) {
   while (true) {
     while (!line.empty() && is_space(line.front())) line.remove_prefix(1);
     if (line.empty()) return out;
-    const size_t end = std::min(line.find_first_of(kSpaces), line.size());
+    const size_t end = std::min(line.find_first_of(kAsciiSpaces), line.size());
     const std::string_view word = line.substr(0, end);
     line.remove_prefix(end);
     if (!joins_right && !joins_left(word)) out += ' ';

@@ -21,10 +21,8 @@
 namespace aot {
 namespace {
 
-constexpr int64_t kTokensPerBatch = 4096;       // of a forward pass, padding included
-constexpr int64_t kRowsOfLogits = 64;           // made at once
-constexpr int64_t kMostSequences = 32;          // decoded together; more gain little
-constexpr int64_t kMostCacheBytes = 1LL << 30;  // of all of them
+constexpr int64_t kTokensPerBatch = 4096;  // of a forward pass, padding included
+constexpr int64_t kRowsOfLogits = 64;      // made at once
 
 /// The numbers 0 .. count - 1 in order of length(i), equal ones as they stand.
 template <class Length>
@@ -136,9 +134,7 @@ std::optional<std::vector<std::vector<int32_t>>> greedy_continuations(const Lang
   if (prompts.empty() || tokens == 0) return out;
   const std::vector<size_t> order = by_length(prompts.size(), [&](size_t i) { return prompts[i].size(); });
   const int64_t room = static_cast<int64_t>(prompts[order.back()].size()) + tokens - 1;
-  int64_t bytes = 1;
-  for (const Block& block : model.blocks()) bytes += block.mixer().state_bytes(1, room, sizeof(float));
-  const auto most = static_cast<size_t>(std::clamp<int64_t>(kMostCacheBytes / bytes, 1, kMostSequences));
+  const auto most = static_cast<size_t>(most_sequences(model, room));
   Decoder decoder(model, {.batch = static_cast<int64_t>(std::min(most, prompts.size())), .max_tokens = room});
   Progress line(what, static_cast<double>(prompts.size()), "texts");
   for (size_t begin = 0; begin < order.size();) {

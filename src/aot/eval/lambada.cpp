@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "aot/core/text.h"
 #include "aot/eval/benchmark_text.h"
 #include "aot/eval/continuations.h"
 #include "aot/eval/stop_words.h"
@@ -14,12 +15,6 @@ namespace aot {
 namespace {
 
 constexpr int64_t kNewTokens = 10;  // of tost
-constexpr std::string_view kSpaces = " \t\r\n\v\f";
-
-std::string_view stripped(std::string_view text, std::string_view characters) {
-  const size_t first = text.find_first_not_of(characters);
-  return first == std::string_view::npos ? std::string_view() : text.substr(first, text.find_last_not_of(characters) - first + 1);
-}
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
   for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) text.replace(at, from.size(), to);
@@ -121,7 +116,7 @@ SplitPassage split_passage(std::string_view text, LambadaProtocol protocol) {
     replace_all(prepared, "“", "\"");
     replace_all(prepared, "”", "\"");
   }
-  const std::string_view whole = stripped(prepared, kSpaces);
+  const std::string_view whole = stripped(prepared);
   const size_t space = whole.rfind(' ');
   SplitPassage out{.context = protocol == LambadaProtocol::openai_greedy ? "" : "\n", .target = std::string(whole.substr(space + 1))};
   if (space == std::string_view::npos) return out;
@@ -148,8 +143,8 @@ bool holds_target(std::string_view output, std::string_view target) {
 }
 
 bool begins_with_target(std::string_view output, std::string_view target) {
-  output = stripped(output, kSpaces);
-  output = output.substr(0, output.find_first_of(kSpaces));
+  output = stripped(output);
+  output = output.substr(0, output.find_first_of(kAsciiSpaces));
   const std::string_view bare = without_punctuation(target);
   if (bare.empty()) return output == target;
   return lower_case(without_punctuation(output)) == lower_case(bare);

@@ -7,6 +7,8 @@
 
 #include <ATen/ops/zeros.h>
 
+#include "aot/eval/lambada.h"
+
 namespace aot {
 namespace {
 
@@ -41,9 +43,7 @@ at::Tensor stop_word_ids(const Tokenizer& tokenizer, int64_t vocab_size) {
   for (int64_t id = 0; id < std::min(vocab_size, tokenizer.vocab_size()); ++id) {
     const std::string_view bytes = tokenizer.bytes_of(static_cast<int32_t>(id));
     if (!bytes.starts_with(' ')) continue;
-    std::string word(bytes.substr(1));
-    for (char& c : word)
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    const std::string word = lower_case(bytes.substr(1));
     if (std::binary_search(kStopWords.begin(), kStopWords.end(), word)) ids.data_ptr<bool>()[id] = true;
   }
   return ids;

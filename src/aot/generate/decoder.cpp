@@ -76,6 +76,13 @@ NumberFormat parse_number_format(std::string_view name) {
   throw UsageError(str("no number format ", name), joined(number_format_names()));
 }
 
+int64_t most_sequences(const LanguageModel& model, int64_t tokens, NumberFormat format) {
+  constexpr int64_t kMostSequences = 32, kMostCacheBytes = 1LL << 30;
+  int64_t bytes = 0;
+  for (const Block& block : model.blocks()) bytes += block.mixer().state_bytes(1, tokens, bytes_of(format));
+  return std::clamp<int64_t>(kMostCacheBytes / std::max<int64_t>(bytes, 1), 1, kMostSequences);
+}
+
 Decoder::Decoder(const LanguageModel& model, const DecoderOptions& options)
     : options_(resolved(options, model.options())),
       vocab_size_(model.options().vocab_size),

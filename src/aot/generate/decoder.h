@@ -27,6 +27,10 @@ struct DecoderOptions {
   bool plain = false;                           // always the plain path, for comparisons
 };
 
+/// How many sequences of at most `tokens` to decode together: 1 to 32, beyond which more gain little over the products' rate, and as their
+/// caches take 1 GiB in all.
+int64_t most_sequences(const LanguageModel& model, int64_t tokens, NumberFormat format = NumberFormat::float32);
+
 /// What a decoder holds, and what it reads for one token of each sequence.
 struct DecoderBytes {
   int64_t weights = 0;  // packed copies

@@ -14,24 +14,13 @@ namespace {
 
 /// What an empty prompt starts from.
 int32_t first_token(const Tokenizer& tokenizer) {
-  if (tokenizer.end_of_text() >= 0) return tokenizer.end_of_text();
-  try {
-    const std::vector<int32_t> newline = tokenizer.encode("\n");
-    return newline.size() == 1 ? newline[0] : 0;
-  } catch (const Error&) {  // no such character in its vocabulary
-    return 0;
-  }
+  return tokenizer.separator().value_or(0);
 }
-
-constexpr int64_t kMostSequences = 32;          // more gain little over the products' rate
-constexpr int64_t kMostCacheBytes = 1LL << 30;  // of all sequences together
 
 /// How many samples to decode together. No choice changes a text.
 int64_t sequences_at_once(const LanguageModel& model, NumberFormat format, int64_t samples) {
   if (!decodes_natively(model)) return 1;  // LibTorch's products may round otherwise over several rows than over one
-  int64_t bytes = 0;
-  for (const Block& block : model.blocks()) bytes += block.mixer().state_bytes(1, model.options().context, bytes_of(format));
-  return std::clamp<int64_t>(samples, 1, std::clamp<int64_t>(kMostCacheBytes / std::max<int64_t>(bytes, 1), 1, kMostSequences));
+  return std::clamp<int64_t>(samples, 1, most_sequences(model, model.options().context, format));
 }
 
 }  // namespace
