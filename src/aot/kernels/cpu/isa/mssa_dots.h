@@ -88,11 +88,8 @@ inline DotHead pack_dot_head(const MssaParams& p, int64_t b, int64_t k, int64_t 
   head.turned = head.w;
   if (positions)
     head.turned = pack_tokens(head, {.panels = true, .pairs = backward}, scratch, [&](int64_t t, uint16_t* to) {
-      rows(t, to);
-      float row[kMaxDim];
-      for (int64_t i = 0; i < head.stride; i += kLanes) store(row + i, load(to + i));
-      turn_row(row, p.cos + t * (p.dim / 2), p.sin + t * (p.dim / 2), p.dim, false, row);
-      for (int64_t i = 0; i < head.stride; i += kLanes) store(to + i, load(row + i));
+      rows(t, to);  // for the zeros behind the numbers
+      turn_row(rows.data + t * rows.token, p.cos + t * (p.dim / 2), p.sin + t * (p.dim / 2), p.dim, false, to);
     });
   for (int64_t t = 0; t < head.padded; t += kLanes) {
     // The very sum that makes the score of a token with itself.

@@ -66,7 +66,8 @@ AOT_INLINE void normalise(const T* z, int64_t width, Statistics s, const float* 
 }
 
 /// Pairs (i, i + dim / 2) turned by the angles of `cos` and `sin` (dim / 2), backwards when `back`. `to` may be `from`.
-AOT_INLINE void turn_row(const float* from, const float* cos, const float* sin, int64_t dim, bool back, float* to) {
+template <class T>
+AOT_INLINE void turn_row(const T* from, const float* cos, const float* sin, int64_t dim, bool back, T* to) {
   const int64_t half = dim / 2;
   for (int64_t i = 0; i < half; i += kLanes) {
     const int64_t n = half - i;
