@@ -92,6 +92,14 @@ class Tasks(CommandTest):
         rows = self.rows_of("icl", "eval", "--model", whole, "--prompts", "20", "--json", "--quiet")
         self.assertEqual(len({row["examples"] for row in rows}), 6)
 
+    def test_runs_of_pictures_and_of_functions_have_reports(self):
+        for run, words in ((self.vision_run(), "nats per picture"), (self.make("icl", "train", *ICL, *TRAINING), "squared error")):
+            self.run_aot("explain", "report", run, "--out", str(self.path / "page.html"), "--quiet")
+            page = (self.path / "page.html").read_text()
+            for part in (words, "<dt>validation loss at the end</dt>", "2 heads of 8", ">validation</text>"):
+                self.assertIn(part, page)
+            self.assertNotIn("What it writes", page)
+
     def test_a_slash_at_the_end_of_a_run_changes_nothing(self):
         out = str(self.path / "slash")
         said, _ = self.run_aot("train", *ICL, *TRAINING, "--out", out + "/", "--stop-after", "2", "--quiet", *GENERAL)
