@@ -152,7 +152,8 @@ void add_data(Subcommand& command) {
                "aot data prepare book.txt --tokenizer char --out data/book\n"
                "aot data prepare texts/ more.txt --tokenizer gpt2:gpt2-bpe --val 0.05 --out data/texts\n"
                "zcat pages.jsonl.gz | aot data prepare - --field text --tokenizer bpe --vocab 8192 --out data/pages\n"
-               "aot data prepare --images train-images.gz --labels train-labels.gz --val-count 5000 --out data/digits\n"
+               "aot data prepare --images train-images.gz --labels train-labels.gz --val-images t10k-images.gz --val-labels t10k-labels.gz "
+               "--out data/digits\n"
                "aot data prepare --images photos/ --skip-bad --out data/photos\n");
   app->add_option("FILE", prepare->options.inputs, "text files, and folders to read recursively; -: stdin");
   prepare->fields.heading("Prepare");
@@ -169,7 +170,7 @@ void add_data(Subcommand& command) {
   app->callback([prepare, &general = command.general] {
     resolve(prepare->fields);
     const bool are_images = !prepare->images.images.empty();
-    for (const char* name : {"labels", "format", "size", "skip-bad", "val-count"})
+    for (const char* name : {"labels", "val-images", "val-labels", "format", "size", "skip-bad", "val-count"})
       if (!are_images && prepare->fields.at(name).origin != Origin::default_value) throw UsageError(str("--", name, " is for --images"));
     if (!are_images) {
       if (prepare->options.tokenizer != "bpe" && prepare->fields.at("vocab").origin == Origin::flag)

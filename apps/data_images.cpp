@@ -78,6 +78,9 @@ void describe(Fields& fields, ImagePrepareOptions& options) {
   fields.add("images", options.images, "folder with a folder of JPEG and PNG files per class, CIFAR's files, or an IDX file")
       .metavar("PATH");
   fields.add("labels", options.labels, "IDX file with the labels").metavar("FILE");
+  fields.add("val-images", options.val_images, "IDX file of the validation part; without one the last of --images are kept for it")
+      .metavar("FILE");
+  fields.add("val-labels", options.val_labels, "IDX file with the labels of --val-images").metavar("FILE");
   fields.add("format", options.format, "what the images are; auto: a folder of files, or IDX")
       .choices({"auto", "folder", "idx", "cifar10", "cifar100"});
   fields.add("size", options.folder.size, "folder: packs pixels, the shorter side resized to this, the middle cut out; 0: packs the files")

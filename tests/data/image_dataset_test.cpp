@@ -76,6 +76,25 @@ TEST_F(Images, MeanAndDeviationAreThoseOfTheTrainingImages) {
   }
 }
 
+TEST_F(Images, ValidationMayHaveFilesOfItsOwn) {
+  const std::string images = write("i", {4, 2, 2}, std::string(16, 'a')), labels = write("l", {4}, std::string("\0\1\0\1", 4));
+  const std::string val_images = write("vi", {3, 2, 2}, "bbbbccccdddd"), val_labels = write("vl", {3}, std::string("\2\0\1", 3));
+  const auto prepare_both = [&](const std::string& of, const std::string& labels_of) {
+    return prepare_images({.images = images, .labels = labels, .val_images = of, .val_labels = labels_of, .pack = {.out = out()}}).value();
+  };
+  const ImageMeta meta = prepare_both(val_images, val_labels);
+  EXPECT_EQ(meta.train.images, 4);
+  EXPECT_EQ(meta.val->images, 3);
+  EXPECT_EQ(meta.classes.size(), 3);
+  EXPECT_EQ(folder_.read("out/val.images"), "bbbbccccdddd");
+  fs::remove_all(out());
+  expect_error(2, "go together", [&] { static_cast<void>(prepare_both(val_images, "")); });
+  expect_error(3, "3 images, 4 labels", [&] { static_cast<void>(prepare_both(val_images, labels)); });
+  const std::string wide = write("wide", {1, 2, 3}, "bbbbbb"), one = write("one", {1}, "\1");
+  expect_error(3, "images for validation are 2 x 3 x 1, those to train on 2 x 2 x 1", [&] { static_cast<void>(prepare_both(wide, one)); });
+  EXPECT_FALSE(fs::exists(out()));
+}
+
 TEST_F(Images, RefusesFilesThatDoNotFitEachOther) {
   const std::string images = write("i", {4, 2, 2}, std::string(16, 'a')), labels = write("l", {4}, std::string(4, '\1'));
   expect_refused(3, "4 images, 3 labels", images, write("l3", {3}, "abc"));

@@ -62,6 +62,9 @@ ImageSources open_images(const ImagePrepareOptions& options) {
   const bool is_folder = std::filesystem::is_directory(options.images, ignored);
   const std::string format = options.format != "auto" ? options.format : is_folder ? "folder" : "idx";
   if (format != "idx" && !options.labels.empty()) throw UsageError(str("--labels: ", format, " images bring their own"));
+  if (format != "idx" && !(options.val_images + options.val_labels).empty())
+    throw UsageError(str("--val-images and --val-labels are for IDX files, not for ", format, " images"));
+  if (options.val_images.empty() != options.val_labels.empty()) throw UsageError("--val-images and --val-labels go together");
   if (format != "folder" && options.folder.size > 0) throw UsageError(str("--size: ", format, " images have one size"));
   if (format != "folder" && options.folder.skip_bad) throw UsageError(str("--skip-bad: ", format, " images come in one file, bad or good"));
   if (format == "cifar10" || format == "cifar100") return open_cifar_images(options.images, format == "cifar100");
@@ -70,7 +73,9 @@ ImageSources open_images(const ImagePrepareOptions& options) {
     return open_image_folder(options.images, options.folder);
   }
   if (options.labels.empty()) throw UsageError("IDX images need --labels FILE");
-  return open_idx_images(options.images, options.labels);
+  ImageSources sources = open_idx_images(options.images, options.labels);
+  if (!options.val_images.empty()) sources.val = std::move(open_idx_images(options.val_images, options.val_labels).train);
+  return sources;
 }
 
 }  // namespace
@@ -102,6 +107,10 @@ std::optional<ImageMeta> pack_images(const ImageSources& sources, const std::str
   if (val > 0) {
     const std::optional<PackedImages> packed = packing.split(val_source, val, "val");
     if (!packed) return std::nullopt;
+    if (packed->height != train->height || packed->width != train->width || packed->channels != train->channels)
+      throw FileError(name, "",
+                      str("images for validation are ", packed->height, " x ", packed->width, " x ", packed->channels,
+                          ", those to train on ", train->height, " x ", train->width, " x ", train->channels));
     meta.val = packed->split;
     largest_label = std::max(largest_label, packed->largest_label);
   }

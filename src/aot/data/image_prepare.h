@@ -19,9 +19,10 @@ struct PackOptions {
 };
 
 struct ImagePrepareOptions {
-  std::string images;           // a file or a folder
-  std::string labels;           // a file, for IDX
-  std::string format = "auto";  // idx, cifar10, cifar100, folder; auto: a folder is `folder`, a file `idx`
+  std::string images;                  // a file or a folder
+  std::string labels;                  // a file, for IDX
+  std::string val_images, val_labels;  // IDX: the validation part, where it has files of its own
+  std::string format = "auto";         // idx, cifar10, cifar100, folder; auto: a folder is `folder`, a file `idx`
   FolderOptions folder;
   PackOptions pack;
 };
