@@ -14,6 +14,7 @@
 #include "aot/kernels/cpu/decode.h"
 #include "tests/kernels/numbers.h"
 #include "tests/kernels/paths.h"
+#include "tests/support/tensors.h"
 
 namespace aot {
 namespace {

@@ -10,8 +10,6 @@
 
 namespace aot::test {
 
-constexpr double kEpsilon = 1.1920929e-7;  // of float32
-
 inline std::vector<float> normal_floats(int64_t count, unsigned seed, double size = 1) {
   std::mt19937 engine(seed);
   std::normal_distribution<double> draw(0, size);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
+
 #include "aot/kernels/cpu/path.h"
 
 namespace aot::test {
@@ -16,5 +18,14 @@ class KeepCpuPath {
  private:
   CpuPath path_ = cpu_path();
 };
+
+/// Calls body() on every path that this processor has.
+inline void on_every_path(const std::function<void()>& body) {
+  const KeepCpuPath keep;
+  for (const CpuPath path : supported_cpu_paths()) {
+    set_cpu_path(path);
+    body();
+  }
+}
 
 }  // namespace aot::test

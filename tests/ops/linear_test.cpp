@@ -29,7 +29,6 @@
 namespace aot {
 namespace {
 
-constexpr double kEpsilon = 1.1920929e-7;
 constexpr double kHalfRounding = 0.003907;  // of one number to bfloat16: 2^-8
 
 /// left * right [+ more] in float64.
@@ -51,7 +50,7 @@ class ExactProduct {
     return ((out.to(at::kDouble) - value_).abs() / size_.clamp_min(1e-30)).max().item<double>();
   }
   /// What that may be in float32: twice LibTorch's own on the same numbers, or 4 eps.
-  [[nodiscard]] double allowed() const { return std::max(2 * error(theirs_), 4 * kEpsilon); }
+  [[nodiscard]] double allowed() const { return std::max(2 * error(theirs_), 4 * test::kEpsilon); }
 
  private:
   at::Tensor value_, size_, theirs_;
@@ -59,8 +58,7 @@ class ExactProduct {
 
 /// Error at most twice LibTorch's, or 4 eps of the largest number.
 void expect_exact(const at::Tensor& ours, const at::Tensor& theirs, const at::Tensor& exact, const std::string& what) {
-  const double allowed = std::max(2 * test::max_difference(theirs, exact), 4 * kEpsilon * exact.abs().max().item<double>());
-  EXPECT_LE(test::max_difference(ours, exact), allowed) << what;
+  EXPECT_LE(test::max_difference(ours, exact), test::allowed_difference(exact, theirs)) << what;
 }
 
 /// The same for what `f` gives for leaves in float32 and its gradients, beside what `theirs` gives, both against `theirs` in float64.
@@ -238,21 +236,27 @@ INSTANTIATE_TEST_SUITE_P(LinearLayer, EveryPath, ::testing::ValuesIn(supported_c
                          [](const auto& path) { return std::string(name_of(path.param)); });
 
 TEST(LinearLayer, UnderAutocastMultipliesInBfloat16AndKeepsTheWeightsGradientInFloat32) {
-  const at::Tensor x = test::normal({40, 64}, 1, at::kFloat).requires_grad_(), w = test::normal({48, 64}, 2, at::kFloat).requires_grad_();
-  at::autocast::set_autocast_enabled(at::kCPU, true);
-  at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-  const at::Tensor out = linear_layer(x, w), back = linear_layer_transposed(out, w);
-  at::autocast::set_autocast_enabled(at::kCPU, false);
-  EXPECT_EQ(out.scalar_type(), at::kBFloat16);
-  EXPECT_EQ(back.scalar_type(), at::kBFloat16);
-  const at::Tensor half_x = x.detach().to(at::kBFloat16), half_w = w.detach().to(at::kBFloat16);
-  EXPECT_LE(ExactProduct(half_x, half_w.t()).error(out.detach()), kHalfRounding);
-  const at::Tensor weights = test::normal({40, 48}, 3, at::kBFloat16);
-  const auto gradients = test::gradients(out, weights, {x, w});
-  EXPECT_EQ(gradients[0].scalar_type(), at::kFloat);
-  EXPECT_EQ(gradients[1].scalar_type(), at::kFloat);
-  const ExactProduct exact(weights.t(), half_x);
-  EXPECT_LE(exact.error(gradients[1]), matmul_choice().bfloat16 ? exact.allowed() : kHalfRounding);
+  for (const at::ScalarType given : {at::kFloat, at::kBFloat16}) {  // the layer before may have given bfloat16
+    const at::Tensor x = test::normal({40, 64}, 1, given).requires_grad_(), w = test::normal({48, 64}, 2, at::kFloat).requires_grad_();
+    at::autocast::set_autocast_enabled(at::kCPU, true);
+    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+    const at::Tensor out = linear_layer(x, w), back = linear_layer_transposed(out.detach(), w);
+    at::autocast::set_autocast_enabled(at::kCPU, false);
+    EXPECT_EQ(out.scalar_type(), at::kBFloat16);
+    EXPECT_EQ(back.scalar_type(), at::kBFloat16);
+    const at::Tensor half_x = x.detach().to(at::kBFloat16), half_w = w.detach().to(at::kBFloat16);
+    EXPECT_LE(ExactProduct(half_x, half_w.t()).error(out.detach()), kHalfRounding);
+    const at::Tensor weights = test::normal({40, 48}, 3, at::kBFloat16);
+    const auto gradients = test::gradients(out, weights, {x, w});
+    EXPECT_EQ(gradients[0].scalar_type(), given);
+    EXPECT_EQ(gradients[1].scalar_type(), at::kFloat);
+    const ExactProduct exact(weights.t(), half_x);
+    EXPECT_LE(exact.error(gradients[1]), matmul_choice().bfloat16 ? exact.allowed() : kHalfRounding);
+    const at::Tensor turned_weights = test::normal({40, 64}, 4, at::kBFloat16);
+    const ExactProduct exact_turned(out.detach().t(), turned_weights);
+    EXPECT_LE(exact_turned.error(test::gradients(back, turned_weights, {w})[0]),
+              matmul_choice().bfloat16 ? exact_turned.allowed() : kHalfRounding);
+  }
 }
 
 TEST(LinearLayer, GradientsOfWhatIsFixedAreNotMade) {

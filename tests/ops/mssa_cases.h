@@ -27,14 +27,19 @@ struct MssaCase {
   MssaShape shape;
   AttentionOptions options;
   bool rotary = false;
-  double size = 1;  // of the tokens: n_i grows with its square
+  double size = 1;                    // of the tokens: n_i grows with its square
+  at::ScalarType dtype = at::kFloat;  // of the tokens, and of the output's gradient; other formats get the same numbers
 
   [[nodiscard]] std::string name() const {
-    return str("B ", shape.batch, " K ", shape.heads, " T ", shape.tokens, " P ", shape.dim, options.causal ? " causal" : "",
-               options.key_mask.defined() ? " masked" : "", rotary ? " rotary" : "", " size ", size, " path ", name_of(cpu_path()));
+    return aot::str("B ", shape.batch, " K ", shape.heads, " T ", shape.tokens, " P ", shape.dim, options.causal ? " causal" : "",
+                    options.key_mask.defined() ? " masked" : "", rotary ? " rotary" : "", " size ", size, " ", dtype, " path ",
+                    name_of(cpu_path()));
   }
-  [[nodiscard]] at::Tensor tokens(at::ScalarType dtype = at::kFloat) const {  // heads (B, K, T, P) as they come from a projection
+  [[nodiscard]] at::Tensor tokens() const {  // heads (B, K, T, P) as they come from a projection
     return (normal({shape.batch, shape.tokens, shape.heads, shape.dim}, 1) * (0.35 * size)).to(at::kFloat).to(dtype).transpose(1, 2);
+  }
+  [[nodiscard]] at::Tensor d_out(at::ScalarType as) const {
+    return normal({shape.batch, shape.tokens, shape.heads, shape.dim}, 2).to(dtype).to(as).transpose(1, 2);
   }
 };
 
@@ -59,23 +64,14 @@ inline void for_each_mask(MssaCase c, const std::function<void(const MssaCase&)>
       }
 }
 
-/// Calls body() on every path that this processor has.
-inline void on_every_path(const std::function<void()>& body) {
-  const KeepCpuPath keep;
-  for (const CpuPath path : supported_cpu_paths()) {
-    set_cpu_path(path);
-    body();
-  }
-}
-
-struct MssaPass {
+struct MssaResult {
   at::Tensor out, gradient;
 };
 
-inline MssaPass pass(const std::function<at::Tensor(const at::Tensor&)>& f, const at::Tensor& tokens) {
+inline MssaResult pass(const MssaCase& c, const std::function<at::Tensor(const at::Tensor&)>& f, const at::Tensor& tokens) {
   const at::Tensor a = tokens.detach().requires_grad_();
   const at::Tensor out = f(a);
-  return {out.detach(), gradients(out, normal({a.size(0), a.size(2), a.size(1), a.size(3)}, 2).transpose(1, 2), {a})[0]};
+  return {out.detach(), gradients(out, c.d_out(a.scalar_type()), {a})[0]};
 }
 
 inline RotaryTable rotary_table(const MssaCase& c) {
@@ -83,14 +79,16 @@ inline RotaryTable rotary_table(const MssaCase& c) {
 }
 
 /// Our kernels on the path in force.
-inline MssaPass kernel_pass(const MssaCase& c, const at::Tensor& tokens) {
-  const RotaryTable table = rotary_table(c);
-  return pass([&](const at::Tensor& a) { return mssa_kernel_attention(a, c.rotary ? &table : nullptr, c.options); }, tokens);
-}
-
-inline MssaPass formula_pass(decltype(&attention) formula, const MssaCase& c, const at::Tensor& tokens) {
+inline MssaResult kernel_pass(const MssaCase& c, const at::Tensor& tokens) {
   const RotaryTable table = rotary_table(c);
   return pass(
+      c, [&](const at::Tensor& a) { return mssa_kernel_attention(a, c.rotary ? &table : nullptr, c.options); }, tokens);
+}
+
+inline MssaResult formula_pass(decltype(&attention) formula, const MssaCase& c, const at::Tensor& tokens) {
+  const RotaryTable table = rotary_table(c);
+  return pass(
+      c,
       [&](const at::Tensor& a) {
         const at::Tensor turned = c.rotary ? rotate(a, table) : a;
         return formula(turned, turned, a, c.options, {});
@@ -98,27 +96,25 @@ inline MssaPass formula_pass(decltype(&attention) formula, const MssaCase& c, co
       tokens);
 }
 
-inline MssaPass plain_pass(const MssaCase& c, const at::Tensor& tokens) {
+inline MssaResult plain_pass(const MssaCase& c, const at::Tensor& tokens) {
   return formula_pass(attention_reference, c, tokens);
 }
 
 /// LibTorch's fused operator on the same tensor.
-inline MssaPass library_pass(const MssaCase& c, const at::Tensor& tokens) {
+inline MssaResult library_pass(const MssaCase& c, const at::Tensor& tokens) {
   return formula_pass(attention, c, tokens);
 }
 
-constexpr double kEpsilon = 1.1920929e-7;  // of float32
-
 /// How much output and gradient change at most, in parts of eps, when every term of every sum is off by one eps: a score by the size of its
 /// terms, a weight by that much of itself as far as it is not the only one. Near ties between long tokens this is far more than their size.
-inline MssaPass sensitivity(const MssaCase& c, const at::Tensor& w) {
+inline MssaResult sensitivity(const MssaCase& c, const at::Tensor& w) {
   const RotaryTable table = rotary_table(c);
   const at::Tensor turned = c.rotary ? rotate(w, table) : w, values = w.abs();
   at::Tensor p;
   Taps taps;
   taps.listen("weights", [&p](const std::string&, const at::Tensor& weights) { return p = weights; });
   const at::Tensor out = attention_reference(turned, turned, w, c.options, {&taps, ""});
-  const at::Tensor g = normal({w.size(0), w.size(2), w.size(1), w.size(3)}, 2).transpose(1, 2), sizes_of_g = g.abs();  // as in `pass`
+  const at::Tensor g = c.d_out(at::kDouble), sizes_of_g = g.abs();
   const double scale = 1 / std::sqrt(static_cast<double>(w.size(3)));
   const auto dots = [](const at::Tensor& a, const at::Tensor& b) { return at::matmul(a, b.transpose(-1, -2)); };
   const auto dot = [](const at::Tensor& a, const at::Tensor& b) { return (a * b).sum(-1, true); };
@@ -135,19 +131,17 @@ inline MssaPass sensitivity(const MssaCase& c, const at::Tensor& w) {
 /// Output and gradient of every path: error at most twice LibTorch's, or 4 eps of the largest number (bfloat16: one rounding of it); for
 /// tokens longer than usual, or what one eps in every term can do.
 inline void expect_exact(const MssaCase& c, const at::Tensor& tokens) {
-  const MssaPass exact = plain_pass(c, tokens.to(at::kDouble)), theirs = library_pass(c, tokens);
+  const MssaResult exact = plain_pass(c, tokens.to(at::kDouble)), theirs = library_pass(c, tokens);
   const double rounding = tokens.scalar_type() == at::kBFloat16 ? std::pow(2.0, -8) : 4 * kEpsilon;
-  const auto bound = [&](const at::Tensor& truth, const at::Tensor& other) {
-    return std::max(2 * max_difference(other, truth), rounding * truth.abs().max().item<double>());
-  };
-  double most_out = bound(exact.out, theirs.out), most_gradient = bound(exact.gradient, theirs.gradient);
+  double most_out = allowed_difference(exact.out, theirs.out, rounding);
+  double most_gradient = allowed_difference(exact.gradient, theirs.gradient, rounding);
   if (c.size > 1) {
-    const MssaPass off = sensitivity(c, tokens.to(at::kDouble));
+    const MssaResult off = sensitivity(c, tokens.to(at::kDouble));
     most_out = std::max(most_out, kEpsilon * off.out.max().item<double>());
     most_gradient = std::max(most_gradient, kEpsilon * off.gradient.max().item<double>());
   }
   on_every_path([&] {
-    const MssaPass ours = kernel_pass(c, tokens);
+    const MssaResult ours = kernel_pass(c, tokens);
     EXPECT_EQ(ours.out.scalar_type(), tokens.scalar_type());
     EXPECT_LE(max_difference(ours.out, exact.out), most_out) << "output, " << c.name();
     EXPECT_LE(max_difference(ours.gradient, exact.gradient), most_gradient) << "gradient, " << c.name();

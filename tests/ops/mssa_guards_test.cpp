@@ -19,21 +19,24 @@ namespace {
 
 using test::expect_exact;
 using test::MssaCase;
-using test::MssaPass;
+using test::MssaResult;
 
 /// The kernels alone, without what ops/ does when they meet a number that is not finite, in scratch memory full of NaN, with a guard of
 /// their own.
-MssaPass bare(const MssaCase& c, const at::Tensor& a, float guard) {
-  const auto nan = [](at::IntArrayRef shape) { return at::full(shape, std::numeric_limits<float>::quiet_NaN()); };
+MssaResult bare(const MssaCase& c, const at::Tensor& a, float guard) {
+  const auto nan = [](at::IntArrayRef shape, at::ScalarType dtype = at::kFloat) {
+    return at::full(shape, std::numeric_limits<float>::quiet_NaN(), dtype);
+  };
   const auto view = [](const at::Tensor& t) { return HeadsView{t.data_ptr(), t.stride(0), t.stride(2), t.stride(1)}; };
-  const at::Tensor out = nan(a.transpose(1, 2).sizes()).transpose(1, 2), dw = nan(a.transpose(1, 2).sizes()).transpose(1, 2);
-  const at::Tensor d_out = test::normal(a.transpose(1, 2).sizes(), 2, at::kFloat).transpose(1, 2);  // as in `pass`
+  const at::Tensor out = nan(a.transpose(1, 2).sizes(), a.scalar_type()).transpose(1, 2), dw = out.clone(),
+                   d_out = c.d_out(a.scalar_type());
   const at::Tensor statistics = nan({a.size(0), a.size(1), 2, a.size(2)});
   const RotaryTable table = rotary_table(c);
   at::Tensor cos, sin;
   MssaParams params{.batch = a.size(0), .heads = a.size(1), .tokens = a.size(2), .dim = a.size(3), .causal = c.options.causal};
   params.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(a.size(3))));
   params.guard = guard;
+  params.bfloat16 = a.scalar_type() == at::kBFloat16;
   if (c.options.key_mask.defined()) params.key_mask = reinterpret_cast<const uint8_t*>(c.options.key_mask.const_data_ptr<bool>());
   if (c.rotary) {
     cos = table.cos(0, a.size(2), at::kFloat);
@@ -64,11 +67,14 @@ TEST(MssaGuards, ScratchThatWasNotWrittenIsNotRead) {
   test::on_every_path([] {
     for (const int64_t tokens : {1, 7, 33, 65, 600})  // the last is cut into parts
       for (const int64_t dim : {24, 64})
-        test::for_each_mask({.shape = {.batch = 2, .heads = tokens == 600 ? 1 : 4, .tokens = tokens, .dim = dim}}, [](const MssaCase& c) {
-          const at::Tensor a = c.tokens();
-          const MssaPass dirty = bare(c, a, 60), clean = kernel_pass(c, a);
-          EXPECT_TRUE(dirty.out.equal(clean.out)) << c.name();
-          EXPECT_TRUE(dirty.gradient.equal(clean.gradient)) << c.name();
+        test::for_each_mask({.shape = {.batch = 2, .heads = tokens == 600 ? 1 : 4, .tokens = tokens, .dim = dim}}, [](MssaCase c) {
+          for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+            c.dtype = dtype;
+            const at::Tensor a = c.tokens();
+            const MssaResult dirty = bare(c, a, 60), clean = kernel_pass(c, a);
+            EXPECT_TRUE(dirty.out.equal(clean.out)) << c.name();
+            EXPECT_TRUE(dirty.gradient.equal(clean.gradient)) << c.name();
+          }
         });
   });
 }
@@ -78,12 +84,12 @@ TEST(MssaGuards, NanAndInfinityComeOutWhereThePlainFormHasThem) {
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), kInfinity, -kInfinity})
     for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16})
       for (const int64_t place : {0, 17, 39})  // 39, and 0 where the sequence is padded, are padding where keys are masked
-        test::for_each_mask({.shape = {.tokens = 40}}, [&](const MssaCase& c) {
-          at::Tensor a = c.tokens(dtype).clone();
+        test::for_each_mask({.shape = {.tokens = 40}, .dtype = dtype}, [&](const MssaCase& c) {
+          at::Tensor a = c.tokens().clone();
           a[1][2][place][5].fill_(bad);
-          const MssaPass wanted = plain_pass(c, a);
+          const MssaResult wanted = plain_pass(c, a);
           test::on_every_path([&] {
-            const MssaPass ours = kernel_pass(c, a);
+            const MssaResult ours = kernel_pass(c, a);
             EXPECT_TRUE(ours.out.isnan().equal(wanted.out.isnan())) << c.name() << ", " << bad << " at " << place;
             EXPECT_TRUE(ours.gradient.isnan().equal(wanted.gradient.isnan())) << c.name() << ", " << bad << " at " << place;
             EXPECT_TRUE(ours.gradient.isnan().any().item<bool>()) << c.name();
@@ -96,9 +102,9 @@ TEST(MssaGuards, WhatIsNotFiniteNeedsThePlainForm) {
   const MssaCase c{.shape = {.tokens = 40}};
   at::Tensor a = c.tokens().clone();
   a[1][2][17][5].fill_(std::numeric_limits<float>::quiet_NaN());
-  const MssaPass wanted = plain_pass(c, a);
+  const MssaResult wanted = plain_pass(c, a);
   test::on_every_path([&] {
-    const MssaPass unguarded = bare(c, a, 60);
+    const MssaResult unguarded = bare(c, a, 60);
     EXPECT_FALSE(unguarded.out.isnan().equal(wanted.out.isnan()) && unguarded.gradient.isnan().equal(wanted.gradient.isnan())) << c.name();
   });
 }
@@ -125,12 +131,12 @@ TEST(MssaGuards, AreNeededInOutputAndGradient) {
     else
       a.select(2, 3).mul_(15);
     expect_exact(c, a);
-    const MssaPass exact = plain_pass(c, a.to(at::kDouble));
+    const MssaResult exact = plain_pass(c, a.to(at::kDouble));
     const auto distance = [](const at::Tensor& out, const at::Tensor& truth) {
       return test::max_difference(out, truth) / truth.abs().max().item<double>();
     };
     test::on_every_path([&] {
-      const MssaPass lifted = bare(c, a, std::numeric_limits<float>::infinity());
+      const MssaResult lifted = bare(c, a, std::numeric_limits<float>::infinity());
       EXPECT_FALSE(distance(lifted.out, exact.out) < 1e-2) << "output, " << c.name();
       EXPECT_FALSE(distance(lifted.gradient, exact.gradient) < 1e-2) << "gradient, " << c.name();
     });

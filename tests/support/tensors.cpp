@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/support/tensors.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -23,6 +24,10 @@ double max_difference(const at::Tensor& a, const at::Tensor& b) {
   if (a.numel() == 0) return 0;
   const double largest = (a.detach().to(at::kDouble) - b.detach().to(at::kDouble)).abs().max().item<double>();
   return std::isfinite(largest) ? largest : std::numeric_limits<double>::infinity();
+}
+
+double allowed_difference(const at::Tensor& exact, const at::Tensor& other, double rounding) {
+  return std::max(2 * max_difference(other, exact), rounding * exact.abs().max().item<double>());
 }
 
 double tolerance(at::ScalarType dtype) {

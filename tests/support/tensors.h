@@ -17,6 +17,11 @@ at::Tensor normal(at::IntArrayRef shape, uint64_t seed, at::ScalarType dtype = a
 /// Largest |a - b|, both as float64; infinity when a shape differs or a difference is not finite.
 double max_difference(const at::Tensor& a, const at::Tensor& b);
 
+constexpr double kEpsilon = 1.1920929e-7;  // of float32
+
+/// What the difference from `exact` may be: twice that of another way in the same format, or `rounding` of the largest number.
+double allowed_difference(const at::Tensor& exact, const at::Tensor& other, double rounding = 4 * kEpsilon);
+
 /// Largest |a - b| allowed between two ways of computing the same numbers of size about one.
 double tolerance(at::ScalarType dtype);
 
