@@ -37,10 +37,15 @@ std::vector<int64_t> with_last(at::IntArrayRef sizes, int64_t last) {
   return out;
 }
 
-/// The type that the product takes place in: autocast's, where that is on.
+/// The type that autocast, where it is on, gives to products with x.
+std::optional<at::ScalarType> autocast_type(const at::Tensor& x) {
+  const bool cast = x.is_cpu() && at::autocast::is_autocast_enabled(at::kCPU);
+  return cast ? std::optional(at::autocast::get_autocast_dtype(at::kCPU)) : std::nullopt;
+}
+
+/// The type that the product takes place in.
 at::ScalarType product_type(const at::Tensor& x) {
-  const bool cast = x.is_cpu() && x.scalar_type() == at::kFloat && at::autocast::is_autocast_enabled(at::kCPU);
-  return cast ? at::autocast::get_autocast_dtype(at::kCPU) : x.scalar_type();
+  return x.scalar_type() == at::kFloat ? autocast_type(x).value_or(at::kFloat) : x.scalar_type();
 }
 
 /// multiply_into by whoever multiplies faster here.
@@ -142,7 +147,7 @@ bool takes(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias
   const int64_t width = weight.dim() == 2 ? weight.size(1) : -1;
   if (x.dim() < 1 || x.size(-1) != width || width == 0 || x.numel() < kLeastRows * width || weight.size(0) == 0) return false;
   if (bias.defined() && (bias.dim() != 1 || bias.size(0) != weight.size(0) || !bias.is_cpu())) return false;
-  const bool mixed = weight.scalar_type() != x.scalar_type() && type == x.scalar_type();
+  const bool mixed = weight.scalar_type() != x.scalar_type() && type == x.scalar_type() && autocast_type(x) != type;
   return !mixed && (type == at::kFloat || type == at::kBFloat16) && weight.is_cpu() &&
          (own_matmul(x, type) || (type == at::kFloat && c10::GradMode::is_enabled() && norm_recipe(x)));
 }
