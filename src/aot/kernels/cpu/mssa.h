@@ -22,7 +22,7 @@ struct MssaParams {
   int64_t dim = 0;                    // P: a multiple of 8, 16 to 128
   bool causal = false;                // token i reads tokens j <= i only
   bool bfloat16 = false;              // how w, out, d_out and dw are stored; else float32. All sums are float32, and so are products
-                                      // but on a path with dots of bfloat16, where e and its derivative are rounded for the second ones.
+                                      // but on a path with dots of bfloat16, where turned tokens, e and its derivative are rounded.
   float scale = 0;                    // above 0
   float guard = 60;                   // powers of e by which a stabiliser may exceed a row's largest term, see below; tests lift it
   const uint8_t* key_mask = nullptr;  // (B, T), 0: nobody reads this token; null: all are read. A token that reads nothing gets 0.

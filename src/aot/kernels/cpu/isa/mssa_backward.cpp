@@ -24,7 +24,8 @@ struct Gradient {
   float* d_turned;      // (padded, stride): of the turned ones; d_values itself without positions
 };
 
-/// The sums over numbers first .. last - 1 of the rows at w with the columns of `turned`, and of those at d with `values`.
+/// The sums over numbers first .. last - 1 of the tokens at w, which lie in panels, with the columns of `turned`, and of those at d with
+/// `values`.
 template <int C>
 AOT_INLINE void two_products(const float* w, const float* d, int64_t stride, const float* const (&turned)[C],
                              const float* const (&values)[C], int64_t first, int64_t last, Vec (&scores)[kPairRows][C],
@@ -40,7 +41,7 @@ AOT_INLINE void two_products(const float* w, const float* d, int64_t stride, con
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kPairRows; ++r) {
-      const Vec w_of_row = set1(w[r * stride + i]), d_of_row = set1(d[r * stride + i]);
+      const Vec w_of_row = set1(w[r + i * kPanel]), d_of_row = set1(d[r * stride + i]);
       for (int c = 0; c < C; ++c) {
         scores[r][c] = fma(w_of_row, w_columns[c], scores[r][c]);
         d_weights[r][c] = fma(d_of_row, d_columns[c], d_weights[r][c]);
@@ -58,7 +59,7 @@ AOT_INLINE void differentiate_tile(const MssaParams& p, const Head& head, const 
     turned[c] = panel_column(head.panels, head.dim, col + c * kLanes);
     values[c] = panel_column(g.values, head.dim, col + c * kLanes);
   }
-  const float *w = head.turned + row * head.stride, *d_row = g.d_out + row * head.stride;
+  const float *w = panel_column(head.panels, head.dim, row), *d_row = g.d_out + row * head.stride;
   two_products<C>(w, d_row, head.stride, turned, values, 0, smaller(kShortSum, head.dim), scores, d_weights);
   for (int64_t i = kShortSum; i < head.dim; i += kShortSum) {
     Vec s[kPairRows][C], d[kPairRows][C];
@@ -131,7 +132,7 @@ void sum_parts(const MssaParams& p, int64_t parts, int64_t head, float* row) {
 
 /// dw of the head, or of this task's rows of it, (padded, stride), in scratch memory.
 float* backward_head(const MssaParams& p, int64_t b, int64_t k, int64_t task, RowRange range, bool whole, Scratch& scratch) {
-  const Head head = pack_head(p, b, k, p.causal ? range.end : p.tokens, scratch);
+  const Head head = pack_head(p, b, k, p.causal ? range.end : p.tokens, true, scratch);
   const int64_t numbers = head.padded * head.stride;
   float *d_out = scratch.take(numbers), *dot = scratch.take(head.padded), *shift = scratch.take(head.padded);
   copy_rows(p, p.d_out, b, k, head.tokens, d_out);

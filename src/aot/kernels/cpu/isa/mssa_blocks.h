@@ -17,7 +17,7 @@ AOT_INLINE void tile_scores(Vec (&acc)[kTileRows][C], const Head& head, int64_t 
   const float* columns[C];
   for (int c = 0; c < C; ++c) columns[c] = panel_column(head.panels, head.dim, col + c * kLanes);
   clear(acc);
-  multiply_short<kTileRows, C>(acc, {head.turned + row * head.stride, head.stride, 1}, columns, kPanel, head.dim);
+  multiply_short<kTileRows, C>(acc, {panel_column(head.panels, head.dim, row), 1, kPanel}, columns, kPanel, head.dim);
 }
 
 /// Which part of the matrix is visited.

@@ -198,7 +198,7 @@ void forward_task(const MssaParams& p, int64_t task, int64_t parts, float* memor
 #if defined(__AVX512BF16__)
   if (p.bfloat16) return forward_head(p, task, parts, pack_dot_head(p, b, k, tokens, false, scratch), scratch);
 #endif
-  forward_head(p, task, parts, pack_head(p, b, k, tokens, scratch), scratch);
+  forward_head(p, task, parts, pack_head(p, b, k, tokens, false, scratch), scratch);
 }
 
 }  // namespace

@@ -40,8 +40,8 @@ struct HeadBase {
 struct Head : HeadBase {
   using Number = float;
   float* rows;    // (padded, stride): w
-  float* turned;  // the same after the rotary positions; `rows` itself without
-  float* panels;  // of `turned`
+  float* turned;  // the same after the rotary positions, where a derivative reads it; `rows` itself without
+  float* panels;  // of the turned tokens: both operands of scores
 };
 
 template <class Number>
@@ -90,16 +90,17 @@ inline void copy_out(const MssaParams& p, const float* rows, const float* factor
     copy_out(rows, factors, stride, count, p.dim, static_cast<float*>(view.data) + offset, view.token);
 }
 
-/// Rows of a head turned by their tokens' angles.
-inline void turn_rows(const MssaParams& p, const float* from, int64_t tokens, int64_t stride, bool back, float* to) {
-  const int64_t half = p.dim / 2;
-  for (int64_t t = 0; t < tokens; ++t) turn_row(from + t * stride, p.cos + t * half, p.sin + t * half, p.dim, back, to + t * stride);
+/// Turns token t's row of a head by its angle, backwards when `back`. `to` may be `from`.
+AOT_INLINE void turn_token(const MssaParams& p, int64_t t, const float* from, bool back, float* to) {
+  turn_row(from, p.cos + t * (p.dim / 2), p.sin + t * (p.dim / 2), p.dim, back, to);
 }
 
 /// values += the gradient of the turned rows, turned back. Both (padded, stride); `turned` is used up.
 inline void add_turned_back(const MssaParams& p, const HeadBase& head, float* turned, float* values) {
-  turn_rows(p, turned, head.tokens, head.stride, true, turned);
-  for (int64_t i = 0; i < head.padded * head.stride; i += kLanes) store(values + i, load(values + i) + load(turned + i));
+  for (int64_t t = 0; t < head.tokens; ++t, turned += head.stride, values += head.stride) {
+    turn_token(p, t, turned, true, turned);
+    for (int64_t i = 0; i < head.stride; i += kLanes) store(values + i, load(values + i) + load(turned + i));
+  }
 }
 
 /// The columns of `panels` from `column` on, as the vectors of a tile; panels of `dim` rows.
@@ -140,21 +141,34 @@ inline void read_masks(const MssaParams& p, int64_t b, HeadBase& head) {
   head.finite = check == 0;
 }
 
-/// Head k of sequence b, of which the first `tokens` tokens count.
-inline Head pack_head(const MssaParams& p, int64_t b, int64_t k, int64_t tokens, Scratch& scratch) {
+/// Packs the turned tokens, and keeps their rows where head.turned has room for them.
+inline void pack_turned(const MssaParams& p, const Head& head) {
+  float lines[kPanel * kMaxDim];
+  for (int64_t first = 0; first < head.padded; first += kPanel) {
+    float* const panel = head.turned != nullptr ? head.turned + first * head.stride : lines;
+    for (int64_t t = first; t < first + kPanel; ++t) {
+      float* const to = panel + (t - first) * head.stride;
+      if (t < head.tokens) turn_token(p, t, head.rows + t * head.stride, false, to);
+      for (int64_t i = t < head.tokens ? p.dim : 0; i < head.stride; ++i) to[i] = 0;
+    }
+    pack_panels(panel, head.stride, kPanel, p.dim, head.panels + first * p.dim);
+  }
+}
+
+/// Head k of sequence b, of which the first `tokens` tokens count. `backward`: with all that a derivative reads.
+inline Head pack_head(const MssaParams& p, int64_t b, int64_t k, int64_t tokens, bool backward, Scratch& scratch) {
   Head head{head_base(p, tokens, scratch)};
   const int64_t padded = head.padded, stride = head.stride;
   head.rows = scratch.take(padded * stride);
   copy_rows(p, p.w, b, k, tokens, head.rows);
-  head.turned = head.rows;
-  if (p.cos != nullptr) {
-    head.turned = scratch.take(padded * stride);
-    turn_rows(p, head.rows, tokens, stride, false, head.turned);
-    for (int64_t t = 0; t < padded; ++t)
-      for (int64_t i = t < tokens ? p.dim : 0; i < stride; ++i) head.turned[t * stride + i] = 0;
-  }
   head.panels = scratch.take(padded * p.dim);
-  pack_panels(head.turned, stride, padded, p.dim, head.panels);
+  if (p.cos != nullptr) {
+    head.turned = backward ? scratch.take(padded * stride) : nullptr;
+    pack_turned(p, head);
+  } else {
+    head.turned = head.rows;
+    pack_panels(head.rows, stride, padded, p.dim, head.panels);
+  }
   norms_of_panels(head.panels, padded, p.dim, p.scale, head.norm);
   read_masks(p, b, head);
   return head;

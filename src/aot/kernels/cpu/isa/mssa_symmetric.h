@@ -224,7 +224,8 @@ inline float* symmetric_backward(const MssaParams& p, const Head& head, const fl
     add_columns<1>(block, {{g.d_scores, head.turned}}, head.stride, d_turned);
     add_columns<1>(block, {{g.weights, d}}, head.stride, d_values);
   });
-  if (p.cos != nullptr) turn_rows(p, d_turned, head.tokens, head.stride, true, d_turned);
+  for (int64_t t = 0; p.cos != nullptr && t < head.tokens; ++t)
+    turn_token(p, t, d_turned + t * head.stride, true, d_turned + t * head.stride);
   for (int64_t t = 0; t < head.tokens; ++t)
     for (int64_t i = t * head.stride; i < (t + 1) * head.stride; i += kLanes)
       store(d_turned + i, fma(load(d_values + i), set1(s.g[t]), load(d_turned + i)));

@@ -69,14 +69,12 @@ AOT_INLINE void normalise(const T* z, int64_t width, Statistics s, const float* 
 template <class T>
 AOT_INLINE void turn_row(const T* from, const float* cos, const float* sin, int64_t dim, bool back, T* to) {
   const int64_t half = dim / 2;
-  for (int64_t i = 0; i < half; i += kLanes) {
-    const int64_t n = half - i;
-    const Vec c = load_first(cos + i, n), s0 = load_first(sin + i, n), s = back ? zero() - s0 : s0;
-    const Vec x = load_first(from + i, n), y = load_first(from + half + i, n);
-    const Vec first = x * c - y * s, second = y * c + x * s;
-    store_first(to + i, first, n);
-    store_first(to + half + i, second, n);
-  }
+  for_each_vector(half, [&](int64_t i, int64_t lanes) {
+    const Vec c = read(cos + i, lanes), s0 = read(sin + i, lanes), s = back ? zero() - s0 : s0;
+    const Vec x = read(from + i, lanes), y = read(from + half + i, lanes);
+    write(to + i, x * c - y * s, lanes);
+    write(to + half + i, y * c + x * s, lanes);
+  });
 }
 
 }  // namespace
