@@ -115,12 +115,12 @@ void check_heads(const at::Tensor& q, const AttentionOptions& options) {
 
 }  // namespace
 
-at::Tensor visible_keys(int64_t tokens, const AttentionOptions& options, at::Device device) {
+at::Tensor visible_keys(const c10::SymInt& tokens, const AttentionOptions& options, at::Device device) {
   at::Tensor visible;
-  if (options.causal) visible = at::ones({tokens, tokens}, at::TensorOptions(at::kBool).device(device)).tril();
+  if (options.causal) visible = at::ones_symint({tokens, tokens}, at::TensorOptions(at::kBool).device(device)).tril();
   if (options.key_mask.defined()) {
-    const at::Tensor keys = options.key_mask.view({-1, 1, 1, tokens});
-    visible = visible.defined() ? visible.logical_and(keys) : keys.expand({-1, 1, tokens, tokens});
+    const at::Tensor keys = options.key_mask.unsqueeze(1).unsqueeze(1);  // (B, 1, 1, T)
+    visible = visible.defined() ? visible.logical_and(keys) : keys.expand_symint({-1, 1, tokens, tokens});
   }
   if (options.mask.defined()) visible = visible.defined() ? visible.logical_and(options.mask) : options.mask;
   return visible;

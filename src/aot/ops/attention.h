@@ -3,6 +3,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/SymInt.h>
 
 #include "aot/ops/rotary.h"
 #include "aot/ops/taps.h"
@@ -33,6 +34,6 @@ at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const a
                                const TapScope& taps = {});
 
 /// (T, T) or (B or 1, 1 or K, T, T) bool, true = query (row) may read key (column); undefined when every query reads every key.
-at::Tensor visible_keys(int64_t tokens, const AttentionOptions& options, at::Device device);
+at::Tensor visible_keys(const c10::SymInt& tokens, const AttentionOptions& options, at::Device device);
 
 }  // namespace aot

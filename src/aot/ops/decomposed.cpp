@@ -3,10 +3,11 @@
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/ones.h>
 #include <ATen/ops/pow.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/TensorOperators.h>
+
+#include "aot/ops/attention.h"
 
 namespace aot {
 
@@ -28,9 +29,7 @@ at::Tensor rotate_decomposed(const at::Tensor& x, const RotaryRows& rows) {
 
 at::Tensor attention_decomposed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool causal, const at::Tensor& key_mask) {
   if (!key_mask.defined()) return at::scaled_dot_product_attention(q, k, v, {}, 0.0, causal);
-  const c10::SymInt tokens = q.sym_size(2);
-  at::Tensor visible = key_mask.unsqueeze(1).unsqueeze(1).expand_symint({q.sym_size(0), 1, tokens, tokens});
-  if (causal) visible = visible.logical_and(at::ones_symint({tokens, tokens}, key_mask.options()).tril());
+  const at::Tensor visible = visible_keys(q.sym_size(2), {.causal = causal, .key_mask = key_mask}, q.device());
   // A blind row reads everything, so that no NaN arises, and its output is set to 0 afterwards.
   const at::Tensor blind = visible.any(-1, /*keepdim=*/true).logical_not();
   return at::scaled_dot_product_attention(q, k, v, visible.logical_or(blind)).masked_fill(blind, 0);
