@@ -41,7 +41,6 @@ class TextDataset:
     """Splits `train` and `val` (None when there is none), `tokenizer` (None when there is none), `vocab_size`."""
 
     def __init__(self, data: Any) -> None:
-        self._data = data
         self.path: str = data.path
         self.vocab_size: int = data.vocab_size
         self.tokenizer: Tokenizer | None = data.tokenizer
@@ -77,7 +76,6 @@ class ImageDataset:
     """Splits `train` and `val` (None when there is none), names of `classes`, `mean` and `std` by channel of values in [0, 1]."""
 
     def __init__(self, data: Any) -> None:
-        self._data = data
         self.path: str = data.path
         self.classes: list[str] = data.classes
         self.mean: list[float] = data.mean

@@ -31,12 +31,6 @@ class Sample:
         return self.text
 
 
-def _is_place(pattern: str, place: str) -> bool:
-    """As the library matches them: part by part between dots, "*" standing for any one part."""
-    wanted, parts = pattern.split("."), place.split(".")
-    return len(wanted) == len(parts) and all(w in ("*", p) for w, p in zip(wanted, parts))
-
-
 class _Model:
     """What models of all tasks have. Places where tensors may be read or replaced are named `embedding` and `layers.N.<place>`; `*` stands
     for any one part of a name. `scores` and `weights` of attention exist only while somebody listens to them."""
@@ -91,7 +85,7 @@ class _Model:
 
     def _check(self, patterns) -> None:
         for pattern in patterns:
-            if not any(_is_place(pattern, place) for place in self.places()):
+            if not any(_aot.place_matches(pattern, place) for place in self.places()):
                 kinds = sorted({place.split(".")[-1] for place in self.places() if "." in place})
                 layers = self.settings["layers"]
                 raise ValueError(f"no place '{pattern}' in this model: it has embedding, and layers.N.({', '.join(kinds)}) with N below {layers}")

@@ -3,9 +3,7 @@
 // those of the C++. Long calls leave Python's lock and look for its signals now and then.
 #pragma once
 
-#include <functional>
 #include <string>
-#include <vector>
 
 #include <torch/csrc/utils/pybind.h>
 
@@ -24,8 +22,23 @@ void poll_signals();
 /// Sets fields by Python's keywords; `function` is named when one does not fit. Throws UsageError.
 void set_keywords(Fields& fields, const py::kwargs& keywords, const std::string& function);
 
+/// The same for settings that `describe` knows.
+template <class Options>
+void set_keywords(Options& options, const py::kwargs& keywords, const std::string& function) {
+  Fields fields;
+  describe(fields, options);
+  set_keywords(fields, keywords, function);
+}
+
 /// The saved fields as a dictionary.
-py::dict settings_of(Fields& fields);
+py::dict dictionary_of(Fields& fields);
+
+template <class Options>
+py::dict settings_of(Options options) {
+  Fields fields;
+  describe(fields, options);
+  return dictionary_of(fields);
+}
 
 /// The result of `work`, done without Python's lock.
 template <class Work>

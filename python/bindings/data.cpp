@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tokenizers, prepared texts and images, drawn prompts. Numbers come as tensors, which the package shows as NumPy arrays.
-#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -9,6 +8,7 @@
 
 #include <ATen/ops/empty.h>
 
+#include "aot/data/encoder_team.h"
 #include "aot/data/image_dataset.h"
 #include "aot/data/regression.h"
 #include "aot/data/token_dataset.h"
@@ -30,17 +30,14 @@ std::vector<int32_t> encode(const Tokenizer& tokenizer, const std::string& text,
       return ids;
     }
     const std::unique_ptr<Encoder> encoder = tokenizer.encoder();
-    std::string_view rest = text;
-    for (size_t window = kPieceBytes; !rest.empty();) {
-      const size_t cut = window < rest.size() ? tokenizer.safe_cut(rest.substr(0, window)) : rest.size();
-      if (cut == 0) {
-        window *= 2;
-        continue;
+    try {
+      for (std::string_view rest = text; !rest.empty(); poll_signals()) {
+        const std::string_view piece = rest.substr(0, safe_length(tokenizer, rest, kPieceBytes));
+        encoder->encode(piece, ids);
+        rest.remove_prefix(piece.size());
       }
-      encoder->encode(rest.substr(0, cut), ids);
-      rest.remove_prefix(cut);
-      window = kPieceBytes;
-      poll_signals();
+    } catch (const Error&) {
+      return tokenizer.encode(text);  // says it again, with its place in the whole text
     }
     return ids;
   });
@@ -170,9 +167,7 @@ void bind_images(py::module_& module) {
 
 py::tuple prompts(int64_t count, int64_t points, int64_t dims, uint64_t seed, int64_t first, const py::kwargs& keywords) {
   ProblemOptions options;
-  Fields fields;
-  describe(fields, options);
-  set_keywords(fields, keywords, "draw_prompts");
+  set_keywords(options, keywords, "draw_prompts");
   if (count < 0 || points < 1 || dims < 1 || first < 0)
     throw UsageError("draw_prompts: points and dims must be at least 1, count and first not negative");
   check(options, dims);

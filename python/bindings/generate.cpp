@@ -29,9 +29,7 @@ py::list generate(const LanguageModel& model, const Tokenizer& tokenizer, const 
                   std::optional<int64_t> first_seed, int64_t tokens, std::vector<std::string> stop, int64_t logprobs,
                   const std::string& dtype, const py::kwargs& sampling) {
   GenerateOptions options{.tokens = tokens, .stop = std::move(stop), .logprobs = logprobs};
-  Fields fields;
-  describe(fields, options.sampling);
-  set_keywords(fields, sampling, "generate");
+  set_keywords(options.sampling, sampling, "generate");
   if (count < 1 || tokens < 0 || logprobs < 0) throw UsageError("generate: n must be at least 1, tokens and logprobs not negative");
   if (first_seed && *first_seed < 0) throw UsageError(str("generate: seed must not be negative (found ", *first_seed, ")"));
   (void)TextStream(options.stop);  // refuses an empty stop string before the prompt is read

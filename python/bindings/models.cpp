@@ -45,13 +45,7 @@ template <class Model>
 void bind_model(py::module_& module, const char* name, const char* load_name, std::unique_ptr<Model> (*load)(const std::string&)) {
   module.def(load_name, [load](const std::string& checkpoint) { return unlocked([&] { return load(checkpoint); }); });
   py::class_<Model>(module, name)
-      .def_property_readonly("settings",
-                             [](const Model& model) {
-                               auto options = model.options();
-                               Fields fields;
-                               describe(fields, options);
-                               return settings_of(fields);
-                             })
+      .def_property_readonly("settings", [](const Model& model) { return settings_of(model.options()); })
       .def("parameters", [](const Model& model) { return by_name(model.parameters()); })
       .def("to", [](Model& model, at::Device device, at::ScalarType dtype) { unlocked([&] { model.to(device, dtype); }); });
 }
@@ -78,6 +72,7 @@ at::Tensor run_regression(const RegressionModel& model, const at::Tensor& x, con
 }  // namespace
 
 void bind_models(py::module_& module) {
+  module.def("place_matches", place_matches);
   module.def("find_checkpoint", [](const std::string& path) { return find_checkpoint(path); });
   module.def("model_task", read_model_task);
   bind_model<LanguageModel>(module, "LanguageModel", "load_language", load_model);
@@ -89,12 +84,7 @@ void bind_models(py::module_& module) {
   module.def("run_regression", run_regression);
 
   // For modules written in Python: the settings of a checkpoint, and its weights copied into tensors of the same names.
-  module.def("language_settings", [](const std::string& checkpoint) {
-    LanguageOptions options = read_model_options(checkpoint);
-    Fields fields;
-    describe(fields, options);
-    return settings_of(fields);
-  });
+  module.def("language_settings", [](const std::string& checkpoint) { return settings_of(read_model_options(checkpoint)); });
   module.def("load_weights", [](const std::string& checkpoint, const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
     Parameters parameters;
     for (const auto& [name, value] : tensors) parameters.push_back({name, value});

@@ -2,8 +2,8 @@
 // The extension module aot._aot: errors, keywords, signals; what it holds is bound by the other files.
 #include <algorithm>
 
-#include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
+#include <torch/csrc/Exceptions.h>
 
 #include "aot/core/machine.h"
 #include "aot/io/error.h"
@@ -24,16 +24,8 @@ void translate(std::exception_ptr pending) {
     raise(missing ? PyExc_FileNotFoundError : PyExc_OSError, error.what());
   } catch (const Error& error) {
     raise(PyExc_RuntimeError, error.what());
-  } catch (const c10::IndexError& error) {
-    raise(PyExc_IndexError, error.what_without_backtrace());
-  } catch (const c10::ValueError& error) {
-    raise(PyExc_ValueError, error.what_without_backtrace());
-  } catch (const c10::TypeError& error) {
-    raise(PyExc_TypeError, error.what_without_backtrace());
-  } catch (const c10::NotImplementedError& error) {
-    raise(PyExc_NotImplementedError, error.what_without_backtrace());
-  } catch (const c10::Error& error) {
-    raise(PyExc_RuntimeError, error.what_without_backtrace());
+  } catch (const c10::Error&) {
+    torch::translate_exception_to_python(std::current_exception());
   }
 }
 
@@ -76,7 +68,7 @@ void set_keywords(Fields& fields, const py::kwargs& keywords, const std::string&
   }
 }
 
-py::dict settings_of(Fields& fields) {
+py::dict dictionary_of(Fields& fields) {
   py::dict out;
   for (const TomlEntry& entry : fields.entries()) out[py::str(entry.key)] = object_of(entry.value);
   return out;

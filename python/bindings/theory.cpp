@@ -103,16 +103,18 @@ void bind_samples(py::module_& module) {
       .def_readonly("label_agreement", &TokenSample::label_agreement);
   module.def("sample_tokens", [](uint64_t seed, const py::kwargs& keywords) {
     TokenModelOptions options;
-    Fields fields;
-    describe(fields, options);
-    set_keywords(fields, keywords, "sample_tokens");
+    set_keywords(options, keywords, "sample_tokens");
     return unlocked([&] { return sample_tokens(options, seed); });
   });
   module.def("certify_json", [](uint64_t seed, const std::optional<std::string>& preset, const py::kwargs& keywords) {
-    DenoiseOptions options = preset ? find_theory_preset(*preset, std::nullopt).options : DenoiseOptions();
-    Fields fields;
-    describe(fields, options);
-    set_keywords(fields, keywords, "certify");
+    DenoiseOptions options;
+    set_keywords(options, keywords, "certify");
+    if (preset) {  // its row for this delta, then the keywords over it
+      options = find_theory_preset(*preset, keywords.contains("delta") ? std::optional(options.tokens.delta) : std::nullopt).options;
+      set_keywords(options, keywords, "certify");
+    }
+    if (const std::string warning = require_window(options); !warning.empty() && PyErr_WarnEx(PyExc_UserWarning, warning.c_str(), 1) != 0)
+      throw py::error_already_set();
     return unlocked([&] {
       const Certificate certificate = certify(options, seed, [](const LayerRecord&) { poll_signals(); });
       return dump_json(certificate_json(certificate, options));

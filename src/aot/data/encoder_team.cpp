@@ -14,14 +14,13 @@ namespace {
 
 constexpr size_t kTaskBytes = 256u << 10;  // some ten milliseconds, a hundred times what it takes to start a thread
 
-/// Length of the first part of `text` to encode apart: about kTaskBytes, more where there is no safe place.
-size_t task_length(const Tokenizer& tokenizer, std::string_view text) {
-  for (size_t seen = kTaskBytes; seen < text.size(); seen *= 2)
+}  // namespace
+
+size_t safe_length(const Tokenizer& tokenizer, std::string_view text, size_t wanted) {
+  for (size_t seen = wanted; seen < text.size(); seen *= 2)
     if (const size_t cut = tokenizer.safe_cut(text.substr(0, seen)); cut > 0) return cut;
   return text.size();
 }
-
-}  // namespace
 
 EncoderTeam::EncoderTeam(const Tokenizer& tokenizer, int64_t threads)
     : tokenizer_(tokenizer), threads_(static_cast<size_t>(std::max<int64_t>(threads, 1))) {}
@@ -41,7 +40,7 @@ void EncoderTeam::divide(const std::vector<TextPart>& parts) {
   };
   for (TextPart part : parts) {
     while (part.text.size() > kTaskBytes) {
-      const size_t length = task_length(tokenizer_, part.text);
+      const size_t length = safe_length(tokenizer_, part.text, kTaskBytes);
       add({part.text.substr(0, length), part.starts});
       bytes = kTaskBytes;
       part = {part.text.substr(length), false};

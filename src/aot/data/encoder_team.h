@@ -12,6 +12,9 @@
 
 namespace aot {
 
+/// Length of the first part of `text` that can be encoded apart: at most `wanted` bytes, more where the tokenizer knows no place to cut.
+size_t safe_length(const Tokenizer& tokenizer, std::string_view text, size_t wanted);
+
 /// Long texts are cut where the tokenizer says that it is safe, so the ids are the same whatever the number of threads.
 class EncoderTeam {
  public:

@@ -2,10 +2,8 @@
 #include "aot/ops/taps.h"
 
 namespace aot {
-namespace {
 
-/// Whether `name` is `pattern`, part by part between dots, "*" standing for any one part.
-bool matches(const std::string& pattern, const std::string& name) {
+bool place_matches(const std::string& pattern, const std::string& name) {
   size_t p = 0, n = 0;
   while (p <= pattern.size() && n <= name.size()) {
     const size_t p_end = std::min(pattern.find('.', p), pattern.size());
@@ -18,22 +16,20 @@ bool matches(const std::string& pattern, const std::string& name) {
   return p > pattern.size() && n > name.size();
 }
 
-}  // namespace
-
 void Taps::listen(std::string pattern, Listener listener) {
   listeners_.emplace_back(std::move(pattern), std::move(listener));
 }
 
 bool Taps::wants(const std::string& name) const {
   for (const auto& [pattern, listener] : listeners_)
-    if (matches(pattern, name)) return true;
+    if (place_matches(pattern, name)) return true;
   return false;
 }
 
 at::Tensor Taps::offer(const std::string& name, const at::Tensor& value) const {
   at::Tensor current = value;
   for (const auto& [pattern, listener] : listeners_) {
-    if (!matches(pattern, name)) continue;
+    if (!place_matches(pattern, name)) continue;
     at::Tensor replaced = listener(name, current);
     TORCH_CHECK_VALUE(replaced.sizes() == value.sizes(), "taps: the listener of ", name, " must return ", value.sizes(), ", got ",
                       replaced.sizes());

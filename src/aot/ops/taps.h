@@ -12,6 +12,9 @@
 
 namespace aot {
 
+/// Whether `name` is `pattern`, part by part between dots, "*" standing for any one part.
+bool place_matches(const std::string& pattern, const std::string& name);
+
 /// What one forward pass lets out, by name: "layers.3.weights". A place without a listener costs one null check;
 /// listening to "scores" or "weights" makes attention take the explicit path, which a test holds equal to the fused one.
 ///
@@ -21,7 +24,7 @@ class Taps {
   /// Sees the tensor and returns it, or another of the same shape to go on with.
   using Listener = std::function<at::Tensor(const std::string& name, const at::Tensor& value)>;
 
-  /// Listens to one name, e.g. "layers.0.heads"; "*" in the place of a whole part matches any, e.g. "layers.*.residual".
+  /// Listens to the places that match, e.g. "layers.0.heads" or "layers.*.residual".
   void listen(std::string pattern, Listener listener);
   [[nodiscard]] bool wants(const std::string& name) const;
   [[nodiscard]] at::Tensor offer(const std::string& name, const at::Tensor& value) const;
