@@ -46,6 +46,12 @@ void TensorMap::add_constant(const std::string& name, std::vector<int64_t> shape
   tensors_.push_back({name, shape, [shape, value] { return at::full(shape, value, at::kFloat); }});
 }
 
+void TensorMap::ignore_zeros(const std::string& foreign, const char* problem, const char* what_to_do) {
+  if (from_->has(foreign) && from_->read(foreign).count_nonzero().item<int64_t>() != 0)
+    throw FileError(from_->path(), "tensor '" + foreign + "'", problem, what_to_do);
+  ignore(foreign);
+}
+
 std::vector<LazyTensor> TensorMap::finish(const Parameters& expected) {
   for (const std::string& name : from_->names())
     if (used_.count(name) == 0) throw FileError(from_->path(), "tensor '" + escaped(name, 120) + "'", "unexpected tensor");

@@ -35,6 +35,8 @@ class TensorMap {
   void add_constant(const std::string& name, std::vector<int64_t> shape, double value);
   /// A foreign tensor that is no parameter of the model, such as a causal mask.
   void ignore(const std::string& foreign) { used_.insert(foreign); }
+  /// The same for one that is zeros in every model as we have them. Throws FileError with these words when it holds anything else.
+  void ignore_zeros(const std::string& foreign, const char* problem, const char* what_to_do);
   /// The tensors in the order of `expected`. Throws FileError: `unexpected tensor` for one of the file that was neither added nor ignored.
   std::vector<LazyTensor> finish(const Parameters& expected);
 

@@ -26,17 +26,12 @@ constexpr Names kLinear[] = {{"mixer.w_qkv", "attn.c_attn", 3, 1},
                              {"mlp.w_out", "mlp.c_proj", 1, 4}};
 
 /// The token statistics of one layer. `ours` and `theirs` start the names of its tensors.
-void add_token_statistics(TensorMap& map, const NamedTensors& tensors, const LanguageOptions& o, const std::string& ours,
-                          const std::string& theirs) {
+void add_token_statistics(TensorMap& map, const LanguageOptions& o, const std::string& ours, const std::string& theirs) {
   map.add(ours + "mixer.u", {{theirs + "attn.c_attn.weight", {o.width, o.width}}});
   map.add(ours + "mixer.temperature", {{theirs + "attn.temp", {o.heads, 1}}});
   map.add(ours + "mixer.head_bias", {{theirs + "attn.denom_bias", {o.heads, o.context, 1}}});
-  const std::string bias = theirs + "attn.c_attn.bias";
-  if (!tensors.has(bias)) return;
-  if (tensors.read(bias).count_nonzero().item<int64_t>() != 0)
-    throw FileError(tensors.path(), "tensor '" + bias + "'", "a bias of the projection, which no tssa here has",
-                    "models trained with bias = False, as the published ones are, have none");
-  map.ignore(bias);
+  map.ignore_zeros(theirs + "attn.c_attn.bias", "a bias of the projection, which no tssa here has",
+                   "models trained with bias = False, as the published ones are, have none");
 }
 
 /// "mixer.w_qkv" -> "mixer.b_qkv"
@@ -84,7 +79,7 @@ ForeignModel from_gpt2(std::shared_ptr<const NamedTensors> tensors, Gpt2Shape sh
   for (int64_t l = 0; l < options.layers; ++l) {
     const std::string ours = str("layers.", l, "."), theirs = p + str("h.", l, ".");
     for (const Names& names : kNorms) norm(ours + names.ours, theirs + names.theirs);
-    if (shape.tssa) add_token_statistics(map, *tensors, options, ours, theirs);
+    if (shape.tssa) add_token_statistics(map, options, ours, theirs);
     if (shape.steps) {
       map.add(ours + "step", {{theirs + "gamma1", {d}}});
       map.add(ours + "mlp_step", {{theirs + "gamma2", {d}}});

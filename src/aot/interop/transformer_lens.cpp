@@ -46,11 +46,6 @@ ForeignModel read_transformer_lens(const std::string& path) {
   } catch (const UsageError& error) {
     throw FileError(path, "", error.problem);
   }
-  // Our head has no bias: models as trained have zeros here; folding norms into weights makes others.
-  if (tensors->has("unembed.b_U") && tensors->read("unembed.b_U").count_nonzero().item<int64_t>() != 0)
-    throw FileError(path, "tensor 'unembed.b_U'", "a bias of the head, which no model here has",
-                    "save the state_dict as trained, with fold_ln=False");
-
   const int64_t k = o.heads, d = o.width, p = o.head_dim;
   TensorMap map(tensors);
   const auto norm = [&](const std::string& ours, const std::string& theirs) {
@@ -76,7 +71,8 @@ ForeignModel read_transformer_lens(const std::string& path) {
   }
   norm("final_norm", "ln_final");
   map.add("head", {{"unembed.W_U", {d, o.vocab_size}, transpose}});
-  map.ignore("unembed.b_U");
+  // Our head has no bias: models as trained have zeros here; folding norms into weights makes others.
+  map.ignore_zeros("unembed.b_U", "a bias of the head, which no model here has", "save the state_dict as trained, with fold_ln=False");
 
   ForeignModel model;
   model.tensors = map.finish(LanguageModel::without_storage(o).parameters());
