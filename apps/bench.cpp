@@ -108,12 +108,10 @@ void run_step(const BenchFlags& flags, const GeneralOptions& general) {
                                       step();
                                     }},
                                    2 * flags.seconds);
-    json["compared"] = {{"ms", turns.ways[0].median_ms},
-                        {"libtorch_ms", turns.ways[1].median_ms},
-                        {"libtorch_ratio", turns.ways[1].median_ms / turns.ways[0].median_ms},
-                        {"self_difference", turns.self_difference},
-                        {"kept", turns.kept},
-                        {"rejected", turns.rejected}};
+    json["compared"] = turns.json();
+    json["compared"].update({{"ms", turns.ways[0].median_ms},
+                             {"libtorch_ms", turns.ways[1].median_ms},
+                             {"libtorch_ratio", turns.ways[1].median_ms / turns.ways[0].median_ms}});
   }
   print_bench_row(json, general);
 }

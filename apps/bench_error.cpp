@@ -15,6 +15,7 @@
 #include "aot/core/random.h"
 #include "aot/generate/decoder.h"
 #include "aot/io/error.h"
+#include "apps/bench_support.h"
 
 namespace aot {
 namespace {
@@ -24,11 +25,6 @@ constexpr double kSampleFlop = 2e11;  // of float64, about two seconds
 /// Tokens of the sample when one of them costs `flop`: at least 2, at most the context.
 int64_t sample_tokens(const LanguageOptions& options, double flop) {
   return std::clamp<int64_t>(static_cast<int64_t>(kSampleFlop / flop), 2, options.context);
-}
-
-double relative_error(const at::Tensor& value, const at::Tensor& exact) {
-  const auto scale = exact.abs().max().item<double>();
-  return (value.to(at::kDouble) - exact).abs().max().item<double>() / (scale > 0 ? scale : 1);
 }
 
 double checked(double error, const std::string& dtype) {

@@ -60,7 +60,7 @@ double gradient_error(const Inputs& all, Loss loss) {
   const int64_t rows = std::min<int64_t>(32, all.x.size(0));
   const Inputs sample{all.x.narrow(0, 0, rows), all.head, all.targets.narrow(0, 0, rows)};
   const at::Tensor exact = gradients({sample.x.to(at::kDouble), sample.head.to(at::kDouble), sample.targets}, their_loss)[0];
-  return (gradients(sample, loss)[0].to(at::kDouble) - exact).abs().max().item<double>() / exact.abs().max().item<double>();
+  return relative_error(gradients(sample, loss)[0], exact);
 }
 
 double loss_error(const Inputs& all, Loss loss) {

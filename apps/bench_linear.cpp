@@ -39,7 +39,7 @@ void describe(Fields& fields, LinearFlags& flags) {
 double error_of(const at::Tensor& out, const at::Tensor& left, const at::Tensor& right) {
   const int64_t sample = std::min<int64_t>(16, out.size(0));
   const at::Tensor exact = at::mm(left.narrow(0, 0, sample).to(at::kDouble), right.to(at::kDouble));
-  return (out.narrow(0, 0, sample).to(at::kDouble) - exact).abs().max().item<double>() / exact.abs().max().item<double>();
+  return relative_error(out.narrow(0, 0, sample), exact);
 }
 
 struct Bench {

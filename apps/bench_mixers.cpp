@@ -86,11 +86,6 @@ Way library_way(const std::string& name, const Mixer& mixer, int64_t heads, bool
           weights};
 }
 
-/// Largest difference as a share of the largest number there.
-double error_of(const at::Tensor& a, const at::Tensor& exact) {
-  return (a.to(at::kDouble) - exact).abs().max().item<double>() / exact.abs().max().item<double>();
-}
-
 void bench_mixer(const MixerEntry& entry, const MixersFlags& flags, const Ceilings& ceilings, bool json) {
   const bool causal = flags.mask == "causal";
   const MixerOptions options{
@@ -131,14 +126,14 @@ void bench_mixer(const MixerEntry& entry, const MixersFlags& flags, const Ceilin
   };
   Comparison forward = row("forward", 1), both = row("forward+backward", 3);
   forward.ours = [&] { (void)ours.forward(x); };
-  forward.error = error_of(ours.forward(first), exact_out);
+  forward.error = relative_error(ours.forward(first), exact_out);
   both.ours = [&] { (void)ours.backward(x, gradient); };
-  both.error = error_of(ours.backward(first, first_gradient), exact_gradient);
+  both.error = relative_error(ours.backward(first, first_gradient), exact_gradient);
   if (theirs.update) {
     forward.theirs = [&] { (void)theirs.forward(x); };
-    forward.their_error = error_of(theirs.forward(first), exact_out);
+    forward.their_error = relative_error(theirs.forward(first), exact_out);
     both.theirs = [&] { (void)theirs.backward(x, gradient); };
-    both.their_error = error_of(theirs.backward(first, first_gradient), exact_gradient);
+    both.their_error = relative_error(theirs.backward(first, first_gradient), exact_gradient);
   }
   compare(forward, ceilings, flags.seconds, json);
   compare(both, ceilings, flags.seconds, json);

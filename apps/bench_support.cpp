@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <fmt/format.h>
 #include <torch/version.h>
 
@@ -65,6 +66,11 @@ struct Round {
 
 }  // namespace
 
+double relative_error(const at::Tensor& value, const at::Tensor& exact) {
+  const auto scale = exact.abs().max().item<double>();
+  return (value.to(at::kDouble) - exact).abs().max().item<double>() / (scale > 0 ? scale : 1);
+}
+
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return (values[(values.size() - 1) / 2] + values[values.size() / 2]) / 2;
@@ -120,6 +126,10 @@ Turns take_turns(const std::vector<std::function<void()>>& ways, double seconds)
   return turns;
 }
 
+Json Turns::json() const {
+  return {{"self_difference", self_difference}, {"kept", kept}, {"rejected", rejected}};
+}
+
 Json Ceilings::json() const {
   return {{"multiply_add_gflops", multiply_add_gflops},
           {"bfloat16_dot_gflops", bfloat16_dot_gflops},
@@ -151,9 +161,6 @@ void compare(const Comparison& c, const Ceilings& ceilings, double seconds, bool
                 {"ms", ours.median_ms},
                 {"min_ms", ours.min_ms},
                 {"spread", ours.spread},
-                {"self_difference", turns.self_difference},
-                {"kept", turns.kept},
-                {"rejected", turns.rejected},
                 {"repeats", turns.kept * turns.repetitions[0]},
                 {"threads", thread_count()},
                 {"torch", TORCH_VERSION},
@@ -176,6 +183,7 @@ void compare(const Comparison& c, const Ceilings& ceilings, double seconds, bool
                   {"libtorch_fraction", gflops(theirs) / ceiling},
                   {"libtorch_error", c.their_error}});
     }
+    row.update(turns.json());
     row.update(c.more);
     print(dump_json(row) + "\n");
     return;

@@ -7,12 +7,17 @@
 #include <string>
 #include <vector>
 
+#include <ATen/core/Tensor.h>
+
 #include "aot/io/json.h"
 
 namespace aot {
 
 /// Of at least one number.
 double median(std::vector<double> values);
+
+/// Largest difference of `value` from `exact` (float64) as a share of the largest number of `exact`.
+double relative_error(const at::Tensor& value, const at::Tensor& exact);
 
 /// Median, best, and the width of the middle half as a share of the median.
 struct Times {
@@ -27,6 +32,7 @@ struct Turns {
   double self_difference = 0;        // median of how far the two halves of the first way lie apart, as a share: a ratio within it is noise
   int64_t kept = 0, rejected = 0;    // rounds
   std::vector<int64_t> repetitions;  // calls of a way behind one number
+  [[nodiscard]] Json json() const;   // how quiet it was: self_difference, kept, rejected
 };
 
 /// Times `ways` in turns: a round is the first way, each other, the first again. At least five rounds, for about `seconds` in all, or four

@@ -126,19 +126,20 @@ def rounds_of(ours_command, command, environment, own_environment, o):
 def measure(row, o):
     """One line of the table for each thing that the row times."""
     ours_command, others = commands_of(row, o)
-    environment = row.get("environment")
+    environment = row.get("environment")  # fixed for ours and the peer; None: the peer may choose
+    own_environment = environment or {}
     compared = json_rows([*ours_command, "--compare"], o, {}) if row.get("compare") and not o.quick else None
-    ours, found, kept, rejected, best = [], {}, 0, 0, {}
+    ours, found, kept, rejected = [], {}, 0, 0
     for name, command in others.items():
         if name == "own" or o.quick:
-            best = environment or {}
+            best = own_environment
         else:  # tried once for a kind of row; compiling takes long, it gets what the peer before was best with
             key = (row["what"], "sdpa" if name == "compile" else name, str(environment))
             if key not in o.best:
                 o.best[key] = fastest(command, environment, o)
             best = o.best[key]
-        turns, good, bad = rounds_of(ours_command, command, best, environment or {}, o)
-        frugal = json_rows(command, o, environment or {}) if best != (environment or {}) else turns[0][1]  # an allocator that keeps blocks holds more
+        turns, good, bad = rounds_of(ours_command, command, best, own_environment, o)
+        frugal = json_rows(command, o, own_environment) if best != own_environment else turns[0][1]  # an allocator that keeps blocks holds more
         found[name] = (turns, best, frugal)
         ours += [rows for before, _, after in turns for rows in (before, after)]
         kept, rejected = kept + good, rejected + bad
