@@ -22,14 +22,15 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 DIGITS = ["vit", "aot-mhsa-v", "aot-mssa-v", "aot-mssa-gated-v", "crate", "tost"]
 SHAPES = {"vit": ["--width", "96", "--layers", "4"], "aot-mhsa-v": ["--width", "96", "--layers", "12"], "aot-mssa-v": ["--width", "192", "--layers", "6"]}
 ICL = ["icl-gpt2-small", "icl-mhsa-small", "icl-mssa-small", "icl-mssa-rotary-small", "icl-mssa-gated-small"]
-# The settings that the tiny presets were chosen from: what they had first, and four changes of it.
+# The settings that the tiny presets were chosen from.
 TINY = ["aot-mssa-tiny", "aot-mssa-gated-tiny", "aot-mhsa-tiny", "gpt2-tiny"]
+SETTINGS = {"lr": "1e-3", "min-lr": "1e-4", "weight-decay": "0.1", "beta2": "0.99"}
 CHANGES = {
-    "lr 1e-3": [],
-    "lr 2e-3": ["--lr", "2e-3"],
-    "lr 4e-3": ["--lr", "4e-3", "--min-lr", "2e-4"],
-    "lr 2e-3, decay 0.3": ["--lr", "2e-3", "--weight-decay", "0.3"],
-    "lr 2e-3, beta2 0.95": ["--lr", "2e-3", "--beta2", "0.95"],
+    "lr 1e-3": {},
+    "lr 2e-3": {"lr": "2e-3"},
+    "lr 4e-3": {"lr": "4e-3", "min-lr": "2e-4"},
+    "lr 2e-3, decay 0.3": {"lr": "2e-3", "weight-decay": "0.3"},
+    "lr 2e-3, beta2 0.95": {"lr": "2e-3", "beta2": "0.95"},
 }
 
 
@@ -124,7 +125,11 @@ def presets(lab):
     if not data.exists():
         lab.aot("data", "prepare", lab.o.text, "--tokenizer", "char", "--val", "0.1", "--out", data)
     names = lab.chosen(TINY)
-    flags = {(name, change): ["--data", data, "--preset", name, "--eval-every", "0", *more] for name in names for change, more in CHANGES.items()}
+    flags = {}
+    for name in names:
+        for change, values in CHANGES.items():
+            settings = [part for flag, value in {**SETTINGS, **values}.items() for part in (f"--{flag}", value)]
+            flags[name, change] = ["--data", data, "--preset", name, "--eval-every", "0", *settings]
     runs = lab.all({f"{name}-{change}".replace(" ", "-").replace(",", ""): more for (name, change), more in flags.items()})
     print("| settings | " + " | ".join(names) + " |\n|" + " --- |" * (len(names) + 1))
     for change in CHANGES:

@@ -2,7 +2,6 @@
 #include "aot/models/presets.h"
 
 #include <map>
-#include <set>
 #include <string>
 
 #include <ATen/ops/randint.h>
@@ -44,7 +43,7 @@ TEST(Presets, TinyOnesHaveTheCountsOfTheFormula) {
     return 65 * width + layers * (matrices * width * width + width) + width;
   };
   EXPECT_EQ(summary_of("aot-mssa-tiny").parameters_without_positions, formula(256, 6, 2));
-  EXPECT_EQ(summary_of("aot-mssa-gated-tiny").parameters_without_positions, formula(208, 6, 3));
+  EXPECT_EQ(summary_of("aot-mssa-gated-tiny").parameters_without_positions, formula(192, 7, 3));
   EXPECT_EQ(summary_of("aot-mhsa-tiny").parameters_without_positions, formula(192, 6, 4));
   EXPECT_EQ(summary_of("gpt2-tiny").parameters_without_positions, 65 * 128 + 4 * (12 * 128 * 128 + 2 * 128) + 128);
   for (const Preset& preset : presets()) {
@@ -56,12 +55,13 @@ TEST(Presets, TinyOnesHaveTheCountsOfTheFormula) {
 TEST(Presets, LanguageModelsStartWithTheirHeadsOnTheFastPath) {
   const c10::NoGradGuard no_grad;
   constexpr int64_t kBatch = 4;
-  std::set<std::string> served;
+  size_t served = 0;
   for (const Preset& preset : presets()) {
     if (preset_task(preset.name) != "language") continue;
     LanguageOptions options = resolved(preset_options(preset.name, 65));
-    if (options.mixer != "mssa" || !mssa_kernel_takes(options.head_dim)) continue;
-    served.insert(preset.name);
+    if (options.mixer != "mssa") continue;
+    ASSERT_TRUE(mssa_kernel_takes(options.head_dim)) << preset.name;
+    ++served;
     if (options.width > 512) options.layers = 2;  // their layers start alike
     options.vocab_size = 65;
     options.context = 256;
@@ -75,7 +75,7 @@ TEST(Presets, LanguageModelsStartWithTheirHeadsOnTheFastPath) {
       EXPECT_LE(100 * (after.fallbacks - before.fallbacks), heads) << preset.name << ", " << tokens << " tokens";
     }
   }
-  EXPECT_EQ(served, (std::set<std::string>{"aot-mssa-base", "aot-mssa-medium", "aot-mssa-tiny"}));
+  EXPECT_GE(served, 4u);
 }
 
 TEST(Presets, EachHasASummaryAndParses) {
