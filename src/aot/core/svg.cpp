@@ -15,6 +15,7 @@ namespace {
 constexpr std::array<const char*, 6> kColours = {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"};
 
 constexpr double kBandOpacity = 0.25;
+constexpr const char* kDashes = " stroke-dasharray=\"6 4\"";
 
 const char* colour_of(const std::vector<Series>& series, size_t i) {
   return kColours[(series[i].colour >= 0 ? static_cast<size_t>(series[i].colour) : i) % kColours.size()];
@@ -95,7 +96,7 @@ std::string line_of(const Series& series, const Frame& f, const char* colour) {
   }
   if (!series.line) return marks;
   return fmt::format("<path d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.8\" stroke-linejoin=\"round\"{}/>\n", path, colour,
-                     series.dashed ? " stroke-dasharray=\"6 4\"" : "") +
+                     series.dashed ? kDashes : "") +
          marks;
 }
 
@@ -138,11 +139,13 @@ struct LegendEntry {
   std::string name;
   const char* colour;
   double opacity, thickness;
+  bool dashed = false;
 };
 
 std::vector<LegendEntry> legend_entries(const LineChart& chart) {
   std::vector<LegendEntry> out;
-  for (size_t i = 0; i < chart.series.size(); ++i) out.push_back({chart.series[i].name, colour_of(chart.series, i), 1, 3});
+  for (size_t i = 0; i < chart.series.size(); ++i)
+    out.push_back({chart.series[i].name, colour_of(chart.series, i), 1, 3, chart.series[i].dashed});
   for (const Band& band : chart.bands)
     if (!band.name.empty()) out.push_back({band.name, kColours[static_cast<size_t>(band.colour) % kColours.size()], kBandOpacity, 10});
   return out;
@@ -168,8 +171,8 @@ std::string legend(const LineChart& chart, const Frame& f) {
     const double text = kLetter * static_cast<double>(name.size()) + 6;
     const double x = beside ? right - text - kKey : left, y = beside ? f.top - 18 : line;
     out += fmt::format(
-        "<line x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" stroke-width=\"{:g}\" stroke-opacity=\"{:g}\"/>\n", x,
-        x + kKey, y, y, entries[i].colour, entries[i].thickness, entries[i].opacity);
+        "<line x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" stroke-width=\"{:g}\" stroke-opacity=\"{:g}\"{}/>\n",
+        x, x + kKey, y, y, entries[i].colour, entries[i].thickness, entries[i].opacity, entries[i].dashed ? kDashes : "");
     out += beside ? text_at(right, y + 4, "end", name) : text_at(x + kKey + 6, y + 4, "start", name);
     right -= text + kKey + 16;
     line += kLine;
