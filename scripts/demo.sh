@@ -18,7 +18,7 @@ fi
 step "Training: an attention-only transformer of 0.8 M parameters (samples on the way)"
 rm -rf "$folder/run"
 "$aot" train --data "$folder/data" --out "$folder/run" --preset aot-mssa-gated-tiny --context 128 --seed 1 \
-  --steps 1200 --batch 16 --lr 0.003 --min-lr 0.0003 --warmup 100 --max-minutes 6 --eval-every 200 --sample-every 200
+  --steps 2400 --batch 16 --lr 0.003 --min-lr 0.0003 --warmup 100 --max-minutes 6 --eval-every 200 --sample-every 200
 
 step "Validation: the model, and n-grams fitted to the same training text"
 "$aot" eval text --model "$folder/run" --data "$folder/data"
