@@ -60,6 +60,19 @@ class NanoGpt(InteropTest):
         sizes = [(self.folder / name / "model.safetensors").stat().st_size for name in ("half", "full")]
         self.assertLess(sizes[0], 0.7 * sizes[1])
 
+    def test_int8_is_a_third_of_the_file_and_read_like_any_other(self):
+        layers, width, heads, context, vocab, bias = SHAPES[2]
+        path = self.saved("int8.pt", plain.gpt2_weights(self.generator, layers, width, context, vocab, bias), *SHAPES[2])
+        packed, full, again = (self.folder / name for name in ("packed", "unpacked", "again"))
+        row = self.convert("--from", "nanogpt", path, packed, "--dtype", "int8")
+        self.assertLess(row["verify"]["max_relative"], 0.1)
+        self.convert("--from", "nanogpt", path, full)
+        self.assertLess((packed / "model.safetensors").stat().st_size, 0.4 * (full / "model.safetensors").stat().st_size)
+        row = self.convert(packed, again)  # what int8 holds, in float32
+        self.assertEqual(row["verify"]["max_relative"], 0)
+        diff = json.loads(self.run_aot("inspect", "--diff", packed, again, "--json").stdout)
+        self.assertEqual(diff["different"], 0)
+
     def test_it_goes_back_to_nanogpt(self):
         layers, width, heads, context, vocab, bias = SHAPES[0]
         weights = plain.gpt2_weights(self.generator, layers, width, context, vocab, bias)
@@ -76,7 +89,7 @@ class NanoGpt(InteropTest):
     def test_what_cannot_be_is_refused(self):
         weights = plain.gpt2_weights(self.generator, 1, 32, 16, 256, True)
         path = self.saved("good.pt", weights, *SHAPES[0])
-        cases = [(2, "int8", ["--dtype", "int8"], path), (3, "not a checkpoint of nanoGPT", [], self.folder / "other.pt"),
+        cases = [(2, "int8 is for --to aot", ["--dtype", "int8", "--to", "nanogpt"], path), (3, "not a checkpoint of nanoGPT", [], self.folder / "other.pt"),
                  (3, "missing tensor", [], self.saved("missing.pt", {k: v for k, v in weights.items() if "mlp.c_fc.weight" not in k}, *SHAPES[0])),
                  (3, "unexpected tensor", [], self.saved("more.pt", {**weights, "transformer.extra": torch.ones(2)}, *SHAPES[0])),
                  (3, "non-finite", [], self.saved("nan.pt", {**weights, "transformer.ln_f.bias": torch.full((32,), float("nan"))}, *SHAPES[0])),

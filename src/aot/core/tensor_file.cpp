@@ -7,6 +7,7 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/isfinite.h>
+#include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 
 #include "aot/io/error.h"
@@ -27,8 +28,11 @@ std::string place_of(const std::string& tensor) {
   return "tensor '" + tensor + "'";
 }
 
-bool is_half(const std::string& dtype) {
-  return dtype == "BF16" || dtype == "F16";
+constexpr int64_t kLeastInt8 = 32;  // rows and columns of a matrix that is worth its scales
+constexpr const char* kScale = ".scale";
+
+bool is_smaller(const SafetensorsFile& file, const TensorEntry& entry) {
+  return entry.dtype == "BF16" || entry.dtype == "F16" || scales_of(file, entry) != nullptr;
 }
 
 void check_finite(const SafetensorsFile& file, const std::string& name, const at::Tensor& value) {
@@ -39,11 +43,18 @@ void check_finite(const SafetensorsFile& file, const std::string& name, const at
 /// The tensor of that name, in the dtype of `like`; read into `like` itself when `in_place` and the dtypes agree.
 at::Tensor read_tensor(const SafetensorsFile& file, const std::string& name, const at::Tensor& like, bool in_place) {
   const TensorEntry& entry = *file.find(name);
+  if (const TensorEntry* scales = scales_of(file, entry)) return read_int8(file, entry, *scales).to(like.scalar_type());
   const at::ScalarType stored = *scalar_type_of(entry.dtype);
   at::Tensor value = in_place && stored == like.scalar_type() ? like.detach() : at::empty(like.sizes(), stored);
   file.read(entry, value.mutable_data_ptr());
   check_finite(file, name, value);
   return value.to(like.scalar_type());
+}
+
+/// A 127th of the largest number of each row, 1 for rows of zeros.
+at::Tensor int8_steps(const at::Tensor& matrix) {
+  const at::Tensor largest = matrix.abs().amax(1);
+  return largest.div(127).masked_fill_(largest == 0, 1);
 }
 
 std::string shape_text(const std::vector<int64_t>& shape) {
@@ -73,7 +84,8 @@ void check_tensors(const SafetensorsFile& file, const Parameters& expected, Stor
     names.insert(tensor.name);
     const TensorEntry* entry = file.find(tensor.name);
     if (entry == nullptr) throw FileError(file.path(), place_of(tensor.name), "missing tensor");
-    const bool widened = stored == Stored::or_half && tensor.value.scalar_type() == at::kFloat && is_half(entry->dtype);
+    const bool widened = stored == Stored::or_smaller && tensor.value.scalar_type() == at::kFloat && is_smaller(file, *entry);
+    if (widened && scales_of(file, *entry) != nullptr) names.insert(tensor.name + kScale);
     const std::string found = entry->dtype + " " + shape_text(entry->shape);
     const std::string dtype = widened ? entry->dtype : format_name(tensor.value.scalar_type());
     const std::string needed = dtype + " " + shape_text(tensor.value.sizes().vec());
@@ -100,6 +112,20 @@ void fill_tensors(const SafetensorsFile& file, const Parameters& into, Stored st
   }
 }
 
+const TensorEntry* scales_of(const SafetensorsFile& file, const TensorEntry& entry) {
+  if (entry.dtype != "I8" || entry.shape.size() != 2) return nullptr;
+  const TensorEntry* scales = file.find(entry.name + kScale);
+  return scales != nullptr && scales->dtype == "F32" && scales->shape == std::vector<int64_t>{entry.shape[0]} ? scales : nullptr;
+}
+
+at::Tensor read_int8(const SafetensorsFile& file, const TensorEntry& entry, const TensorEntry& scales) {
+  const at::Tensor steps = at::empty(entry.shape, at::kChar), step = at::empty(scales.shape, at::kFloat);
+  file.read(entry, steps.mutable_data_ptr());
+  file.read(scales, step.mutable_data_ptr());
+  check_finite(file, scales.name, step);
+  return steps.to(at::kFloat).mul_(step.unsqueeze(1));
+}
+
 std::optional<at::ScalarType> scalar_type_of(const std::string& format) {
   for (const auto& [type, name] : kFormats)
     if (format == name) return type;
@@ -108,11 +134,25 @@ std::optional<at::ScalarType> scalar_type_of(const std::string& format) {
 
 void save_tensors(AtomicFolder& folder, const std::string& file, const std::vector<LazyTensor>& tensors, at::ScalarType dtype) {
   std::vector<TensorStream> streams;
-  for (const LazyTensor& tensor : tensors)
-    streams.push_back({tensor.name, format_name(dtype), tensor.shape, [&tensor, dtype](const ByteSink& sink) {
-                         const at::Tensor value = tensor.read().to(dtype);
+  const auto add = [&streams](const std::string& name, const char* format, std::vector<int64_t> shape, std::function<at::Tensor()> make) {
+    streams.push_back({name, format, std::move(shape), [make = std::move(make)](const ByteSink& sink) {
+                         const at::Tensor value = make();
                          sink(value.const_data_ptr(), value.nbytes());
                        }});
+  };
+  for (const LazyTensor& tensor : tensors) {
+    const bool packed = dtype == at::kChar && tensor.shape.size() == 2 && std::min(tensor.shape[0], tensor.shape[1]) >= kLeastInt8;
+    if (packed) {
+      add(tensor.name + kScale, "F32", {tensor.shape[0]}, [&tensor] { return int8_steps(tensor.read()); });
+      add(tensor.name, "I8", tensor.shape, [&tensor] {
+        const at::Tensor value = tensor.read();
+        return value.div(int8_steps(value).unsqueeze(1)).round_().to(at::kChar);
+      });
+    } else {
+      const at::ScalarType type = dtype == at::kChar ? at::kFloat : dtype;
+      add(tensor.name, format_name(type), tensor.shape, [&tensor, type] { return tensor.read().to(type); });
+    }
+  }
   const std::string path = folder.path_of(file);
   const std::string digest = write_safetensors(path, streams);
   folder.add(file, std::filesystem::file_size(path), digest);

@@ -21,8 +21,9 @@ namespace aot {
 void save_tensors(AtomicFolder& folder, const std::string& file, const Parameters& tensors,
                   std::map<std::string, std::string> metadata = {});
 
-/// Which dtypes a file may have where float32 is needed: that alone, or half types too, which are widened.
-enum class Stored { exactly, or_half };
+/// Which dtypes a file may have where float32 is needed: that alone, or half types and int8 too, which are widened. A matrix NAME in int8
+/// has beside it NAME.scale in float32, a number for each row by which that row is multiplied.
+enum class Stored { exactly, or_smaller };
 
 /// Throws FileError, naming the tensor, unless the file's tensors have exactly these names, dtypes and shapes: `missing tensor`,
 /// `unexpected tensor`, `model needs`.
@@ -35,6 +36,12 @@ void load_tensors(const SafetensorsFile& file, const Parameters& into, Stored st
 /// The same into parameters that nobody uses yet: read where they are, one after the other, so no second copy is held.
 void fill_tensors(const SafetensorsFile& file, const Parameters& into, Stored stored = Stored::exactly);
 
+/// The scales of a matrix in int8; null for every other entry.
+const TensorEntry* scales_of(const SafetensorsFile& file, const TensorEntry& entry);
+
+/// The matrix in float32. `scales` are its own.
+at::Tensor read_int8(const SafetensorsFile& file, const TensorEntry& entry, const TensorEntry& scales);
+
 /// The dtype of a safetensors entry; nothing for one that we do not compute with.
 std::optional<at::ScalarType> scalar_type_of(const std::string& format_name);
 
@@ -45,7 +52,8 @@ struct LazyTensor {
   std::function<at::Tensor()> read;
 };
 
-/// Writes `tensors` in that dtype, one in memory at a time, as `file` of a folder in the making.
+/// Writes `tensors` in that dtype, one in memory at a time, as `file` of a folder in the making. at::kChar: matrices of 32 x 32 numbers and
+/// more in int8, rounded to 127 steps of the largest of each row, all else in float32; `read` is called four times then.
 void save_tensors(AtomicFolder& folder, const std::string& file, const std::vector<LazyTensor>& tensors, at::ScalarType dtype);
 
 /// Position of the first NaN or infinity in row-major order, or -1; integers never hold one.

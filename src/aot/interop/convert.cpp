@@ -14,8 +14,9 @@
 namespace aot {
 namespace {
 
-// float32 differs by the order of sums alone; rounding weights to bfloat16 moves each by up to 2^-9.
-constexpr double kFloatBound = 1e-5, kBfloat16Bound = 0.05;
+// float32 differs by the order of sums alone; rounding weights to bfloat16 moves each by up to 2^-9 of itself, to int8 by up to 2^-8 of the
+// largest of its row.
+constexpr double kFloatBound = 1e-5, kBfloat16Bound = 0.05, kInt8Bound = 0.1;
 
 ForeignModel read_model(const std::string& format, const std::string& path, int64_t heads) {
   if (format == "nanogpt") return read_nanogpt(path);
@@ -57,13 +58,12 @@ std::optional<Conversion> convert(ConvertOptions options) {
   options.target = without_slash_at_end(options.target);
   if (options.source.empty() || options.target.empty())
     throw UsageError("convert needs SOURCE and TARGET", "e.g. aot convert --from nanogpt out/ckpt.pt model");
-  if (options.dtype == "int8")
-    throw UsageError("--dtype int8: no checkpoint is stored in int8",
-                     "int8 is how the decoder packs any checkpoint: aot generate --dtype int8");
+  if (options.dtype == "int8" && options.to != "aot")
+    throw UsageError("--dtype int8 is for --to aot: " + options.to + " has no such weights", "use --dtype bfloat16");
   if (options.heads > 0 && options.from != "crate") throw UsageError("--heads is of --from crate alone: other files tell it");
   if (std::filesystem::exists(std::filesystem::symlink_status(options.target)))
     throw UsageError(escaped(options.target) + " is there already: never overwritten", "name a new TARGET");
-  const at::ScalarType dtype = options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
+  const at::ScalarType dtype = options.dtype == "bfloat16" ? at::kBFloat16 : options.dtype == "int8" ? at::kChar : at::kFloat;
 
   const ForeignModel model = read_model(options.from, options.source, options.heads);
   Conversion out{.task = std::holds_alternative<VisionOptions>(model.options) ? "vision" : "language"};
@@ -75,7 +75,7 @@ std::optional<Conversion> convert(ConvertOptions options) {
   make_folders(folder_of(options.target));
   remove_leftovers(folder_of(options.target), std::filesystem::path(options.target).filename().string());
   try {
-    const double bytes = static_cast<double>(out.parameters) * sizeof(float);
+    const double bytes = static_cast<double>(out.parameters) * sizeof(float) * (dtype == at::kChar ? 2 : 1);  // scales are read for apart
     Progress progress("convert", bytes / 1e6, "MB");
     write_model(options.to, with_progress(model, bytes, progress), options.target, dtype);
   } catch (const Stopped&) {
@@ -87,7 +87,7 @@ std::optional<Conversion> convert(ConvertOptions options) {
   const at::Tensor probe = std::visit([](const auto& settings) { return probe_of(settings); }, model.options);
   const at::Tensor wanted = model.logits(probe);
   out.difference = compare_logits(wanted, read_model(options.to, options.target, 0).logits(probe));
-  out.bound = dtype == at::kFloat ? kFloatBound : kBfloat16Bound;
+  out.bound = dtype == at::kFloat ? kFloatBound : dtype == at::kChar ? kInt8Bound : kBfloat16Bound;
   return out;
 }
 

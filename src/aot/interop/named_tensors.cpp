@@ -48,6 +48,11 @@ class Safetensors : public NamedTensors {
           throw FileError(shard.path(), place_of(entry.name), "stands in two shards");
         names_.push_back(entry.name);
       }
+    // Scales of int8 belong to their matrices.
+    std::erase_if(names_, [this](const std::string& name) {
+      constexpr std::string_view kScale = ".scale";
+      return name.ends_with(kScale) && is_int8(name.substr(0, name.size() - kScale.size()));
+    });
   }
 
   [[nodiscard]] const std::string& path() const override { return path_; }
@@ -58,18 +63,24 @@ class Safetensors : public NamedTensors {
   }
   [[nodiscard]] bool is_floating(const std::string& name) const override {
     const auto found = found_.find(name);
-    return found != found_.end() && is_floating_dtype(found->second.second->dtype);
+    return found != found_.end() && (is_floating_dtype(found->second.second->dtype) || is_int8(name));
   }
   [[nodiscard]] at::Tensor read_any(const std::string& name) const override {
     const auto found = found_.find(name);
     if (found == found_.end()) throw FileError(path_, place_of(name), "missing tensor");
     const auto& [shard, entry] = found->second;
+    if (const TensorEntry* scales = scales_of(*shard, *entry)) return read_int8(*shard, *entry, *scales);
     const at::Tensor numbers = at::empty(entry->shape, dtype_of(entry->dtype, shard->path(), name));
     shard->read(*entry, numbers.mutable_data_ptr());
     return numbers.to(at::kFloat);
   }
 
  private:
+  [[nodiscard]] bool is_int8(const std::string& name) const {
+    const auto found = found_.find(name);
+    return found != found_.end() && scales_of(*found->second.first, *found->second.second) != nullptr;
+  }
+
   std::string path_;
   std::vector<SafetensorsFile> shards_;
   std::vector<std::string> names_;

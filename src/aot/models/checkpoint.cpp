@@ -148,9 +148,9 @@ std::unique_ptr<Model> load(const std::string& checkpoint) {
   const SafetensorsFile file(weights_path(checkpoint));
   if (options.layers > static_cast<int64_t>(file.tensors().size()))
     throw FileError(file.path(), "", str("model needs ", options.layers, " layers (found ", file.tensors().size(), " tensors)"));
-  check_tensors(file, Model::without_storage(options).parameters(), Stored::or_half);
+  check_tensors(file, Model::without_storage(options).parameters(), Stored::or_smaller);
   auto model = std::make_unique<Model>(options, 0);
-  fill_tensors(file, model->parameters(), Stored::or_half);
+  fill_tensors(file, model->parameters(), Stored::or_smaller);
   return model;
 }
 
@@ -227,7 +227,7 @@ std::unique_ptr<RegressionModel> load_regression_model(const std::string& checkp
 
 void load_weights(const std::string& checkpoint, const Parameters& parameters) {
   check_model_files(checkpoint);
-  load_tensors(SafetensorsFile(weights_path(checkpoint)), parameters, Stored::or_half);
+  load_tensors(SafetensorsFile(weights_path(checkpoint)), parameters, Stored::or_smaller);
 }
 
 Manifest verify_checkpoint(const std::string& checkpoint) {
