@@ -20,7 +20,12 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DIGITS = ["vit", "aot-mhsa-v", "aot-mssa-v", "aot-mssa-gated-v", "crate", "tost"]
-SHAPES = {"vit": ["--width", "96", "--layers", "4"], "aot-mhsa-v": ["--width", "96", "--layers", "12"], "aot-mssa-v": ["--width", "192", "--layers", "6"]}
+# MSSA takes 1,500 steps to begin, at rates that the others do not stand.
+SHAPES = {
+    "vit": ["--width", "96", "--layers", "4", "--lr", "5e-4", "--steps", "1500"],
+    "aot-mhsa-v": ["--width", "96", "--layers", "12", "--lr", "5e-4", "--steps", "1500"],
+    "aot-mssa-v": ["--width", "192", "--layers", "6", "--lr", "1e-3", "--steps", "3000"],
+}
 ICL = ["icl-gpt2-small", "icl-mhsa-small", "icl-mssa-small", "icl-mssa-rotary-small", "icl-mssa-gated-small"]
 # The settings that the tiny presets were chosen from.
 TINY = ["aot-mssa-tiny", "aot-mssa-gated-tiny", "aot-mhsa-tiny", "gpt2-tiny"]
@@ -94,7 +99,7 @@ def shapes(lab):
     data = lab.o.out / "data"
     if not data.exists():
         lab.aot("data", "make", "shapes", "--count", 10000, "--val", 0.04, "--seed", 1, "--out", data)
-    common = ["--data", data, "--patch", "8", "--image-size", "64", "--channels", "3", "--classes", "8", "--steps", "1500", "--batch", "64", "--flip", "0.5", "--eval-every", "0"]
+    common = ["--data", data, "--patch", "8", "--image-size", "64", "--channels", "3", "--classes", "8", "--batch", "64", "--flip", "0.5", "--eval-every", "0"]
     flags = {name: ["--preset", f"{name}-digits", *common, *SHAPES[name]] for name in lab.chosen(SHAPES)}
     controls = ("permuted_heads", "random_projections", "whole_picture")
     print("| model | top-1 | IoU of the best head | pixels right | IoU, " + " | IoU, ".join(c.replace("_", " ") for c in controls) + " |\n|" + " --- |" * 7)
