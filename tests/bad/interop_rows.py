@@ -146,7 +146,7 @@ def usage(base):
     run = base.byte_checkpoint
     yield row("nothing given", 2, ["SOURCE"], "convert")
     yield row("unknown source", 2, ["--from"], "convert", "--from", "llama", "a", "b")
-    yield row("int8", 2, ["int8"], "convert", run, "FOLDER/out", "--dtype", "int8")
+    yield row("int8 for another program", 2, ["int8 is for --to aot"], "convert", run, "FOLDER/out", "--to", "nanogpt", "--dtype", "int8")
     yield row("target there", 2, ["never overwritten"], "convert", run, "FOLDER")
     yield row("source missing", 3, ["no such file"], "convert", "--from", "nanogpt", "/nonexistent/x.pt", "FOLDER/out")
     yield row("of another kind", 2, ["--to nanogpt"], "convert", run, "--to", "nanogpt", "FOLDER/out")
