@@ -51,10 +51,10 @@ at::Tensor read_tensor(const SafetensorsFile& file, const std::string& name, con
   return value.to(like.scalar_type());
 }
 
-/// A 127th of the largest number of each row, 1 for rows of zeros.
+/// A 127th of the largest number of each row, 1 where that is 0: for rows of zeros, and of numbers so small that it vanishes.
 at::Tensor int8_steps(const at::Tensor& matrix) {
-  const at::Tensor largest = matrix.abs().amax(1);
-  return largest.div(127).masked_fill_(largest == 0, 1);
+  const at::Tensor steps = matrix.abs().amax(1).div_(127);
+  return steps.masked_fill_(steps == 0, 1);
 }
 
 std::string shape_text(const std::vector<int64_t>& shape) {
@@ -85,7 +85,7 @@ void check_tensors(const SafetensorsFile& file, const Parameters& expected, Stor
     const TensorEntry* entry = file.find(tensor.name);
     if (entry == nullptr) throw FileError(file.path(), place_of(tensor.name), "missing tensor");
     const bool widened = stored == Stored::or_smaller && tensor.value.scalar_type() == at::kFloat && is_smaller(file, *entry);
-    if (widened && scales_of(file, *entry) != nullptr) names.insert(tensor.name + kScale);
+    if (const TensorEntry* scales = widened ? scales_of(file, *entry) : nullptr) names.insert(scales->name);
     const std::string found = entry->dtype + " " + shape_text(entry->shape);
     const std::string dtype = widened ? entry->dtype : format_name(tensor.value.scalar_type());
     const std::string needed = dtype + " " + shape_text(tensor.value.sizes().vec());

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <ranges>
+#include <set>
 #include <utility>
 
 #include <ATen/ops/as_strided.h>
@@ -48,11 +50,10 @@ class Safetensors : public NamedTensors {
           throw FileError(shard.path(), place_of(entry.name), "stands in two shards");
         names_.push_back(entry.name);
       }
-    // Scales of int8 belong to their matrices.
-    std::erase_if(names_, [this](const std::string& name) {
-      constexpr std::string_view kScale = ".scale";
-      return name.ends_with(kScale) && is_int8(name.substr(0, name.size() - kScale.size()));
-    });
+    std::set<std::string> scales;  // of int8: they belong to their matrices
+    for (const auto& [shard, entry] : std::views::values(found_))
+      if (const TensorEntry* of_rows = scales_of(*shard, *entry)) scales.insert(of_rows->name);
+    std::erase_if(names_, [&scales](const std::string& name) { return scales.count(name) != 0; });
   }
 
   [[nodiscard]] const std::string& path() const override { return path_; }
